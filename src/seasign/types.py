@@ -1,0 +1,115 @@
+"""The nouns: what every stage takes and returns. All are frozen, and none checks itself: readers do.
+
+Inside `seasign` there are only seconds, counted from the first frame; spans are half-open. Milliseconds live in
+`formats`, frames in `Poses`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32
+
+
+class InputError(ValueError):
+    """Input that cannot be used. One line: where, what was found, what to do."""
+
+
+class InputWarning(UserWarning):
+    """Input that is odd but usable. One line: where, what was found, what was done about it."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time [start, end), in seconds. It may be reversed or negative after a shift."""
+
+    start: float
+    end: float
+
+    @property
+    def duration(self) -> float:
+        """Seconds; negative when the span is reversed."""
+        return self.end - self.start
+
+    @property
+    def middle(self) -> float:
+        """Seconds."""
+        return (self.start + self.end) / 2
+
+
+@dataclass(frozen=True)
+class Cue(Span):
+    """One subtitle: when, and everything else as it came in."""
+
+    text: str
+    id: str | None = None
+    settings: str | None = None
+
+
+@dataclass(frozen=True)
+class Sign(Span):
+    """One sign as produced; without a gloss until someone names it."""
+
+    gloss: str | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Document:
+    """A subtitle file as it came in, cut at its times, so that the way out can change those alone.
+
+    `between[0] + stamps[0] + between[1] + ... + stamps[-1] + between[-1]`, encoded, is the file, byte for byte.
+    """
+
+    suffix: str  # the format: ".vtt", ".srt", ".ttml"
+    encoding: str  # the codec that decoded the file and encodes it again; "utf-8-sig" carries a byte order mark
+    between: tuple[str, ...]  # one more than the stamps
+    stamps: tuple[str, ...]  # as written: the start and the end of every cue, in the order of the file
+
+
+@dataclass(frozen=True)
+class Subtitles:
+    """The cues of one file, and the document they stand in (None: made here, not read)."""
+
+    cues: tuple[Cue, ...]
+    document: Document | None = None
+
+
+@dataclass(frozen=True)
+class Poses:
+    """One signer's landmarks at a constant frame rate."""
+
+    xyz: Float32[np.ndarray, "frames landmarks 3"]  # pixels; NaN where a landmark was not seen
+    confidence: Float32[np.ndarray, "frames landmarks"]  # 0 .. 1
+    fps: Fraction  # exact: 23.976 is Fraction(24000, 1001)
+    landmarks: tuple[str, ...]  # "COMPONENT.POINT", e.g. "POSE_LANDMARKS.LEFT_WRIST", "LEFT_HAND_LANDMARKS.WRIST"
+    provenance: Mapping[str, object] | None = None  # what made them: estimator, version, settings, video
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return float(len(self.xyz) / self.fps)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What an alignment pays for. Seconds are the unit: a weight of 5 makes one second cost 5."""
+
+    w_dur: float = 1.0  # per second by which a cue's run is longer or shorter than the cue
+    w_gap: float = 5.0  # per second without a sign inside a run
+    w_sim: float = 10.0  # reward per unit of normalized similarity
+    max_gap: float = 10.0  # seconds: a run with a longer pause is cut there, and its best piece kept
+    window: int | None = 50  # how many signs nearest to a cue it may end on; None: all
+    compat: Literal["sea"] | None = None  # "sea": the published arithmetic, slips included
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Cues moved onto signing: as many as came in and in the same order, times unrounded."""
+
+    cues: tuple[Cue, ...]
+    runs: tuple[range, ...]  # runs[i]: indices of the signs of cue i; empty when it has none
+    boundaries: tuple[int, ...]  # before the pause refinement: cue i took signs [boundaries[i], boundaries[i + 1])
+    cost: float  # the least total cost, before the pause refinement

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 
 class InputError(ValueError):
@@ -94,6 +94,23 @@ class Poses:
 
 
 @dataclass(frozen=True)
+class Embeddings:
+    """Vectors of texts or signs, one a row, and the space they live in; two spaces do not compare."""
+
+    vectors: Float[np.ndarray, "items dimensions"]
+    space: str
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How raw similarities become rewards. The default is the published one."""
+
+    rows: Literal["softmax", "z-score", "sinkhorn"] | None = "softmax"  # None: leave the rows as they are
+    columns: bool = False  # first a softmax over the cues nearest to each sign
+    threshold: float = 0.0  # rewards up to this become 0
+
+
+@dataclass(frozen=True)
 class Costs:
     """What an alignment pays for. Seconds are the unit: a weight of 5 makes one second cost 5."""
 
@@ -110,6 +127,6 @@ class Alignment:
     """Cues moved onto signing: as many as came in and in the same order, times unrounded."""
 
     cues: tuple[Cue, ...]
-    runs: tuple[range, ...]  # runs[i]: indices of the signs of cue i; empty when it has none
-    boundaries: tuple[int, ...]  # before the pause refinement: cue i took signs [boundaries[i], boundaries[i + 1])
+    runs: tuple[tuple[Sign, ...], ...]  # runs[i]: the signs of cue i; empty when it has none
+    boundaries: tuple[int, ...]  # in order of time, before the pause refinement: cue i took signs [b[i], b[i + 1])
     cost: float  # the least total cost, before the pause refinement

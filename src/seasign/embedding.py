@@ -1,0 +1,110 @@
+"""Signs or text -> embeddings -> similarity -> rewards that the aligner can add up."""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Float64, Int
+
+from seasign.solver import nearest
+from seasign.types import Embeddings, InputError, Normalization, Poses, Sign
+
+NEIGHBOURS = 50  # signs around a cue that share its reward; also what each row of rewards sums to
+TEMPERATURE = 10.0  # of the softmax
+SHARPNESS = 5.0  # of the sigmoid over z-scores
+ROUNDS = 10  # of Sinkhorn's alternation
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Anything that puts text and signs into one space."""
+
+    def text(self, texts: Sequence[str]) -> Embeddings:
+        """One row per text."""
+
+    def signs(self, poses: Poses, signs: Sequence[Sign]) -> Embeddings:
+        """One row per sign, from the poses within its span."""
+
+
+def compare(text: Embeddings, signs: Embeddings) -> Float[np.ndarray, "texts signs"]:
+    """Similarity of every text with every sign: the dot product of their vectors.
+
+    Raises:
+        InputError: The two are in different spaces, or their vectors differ in length.
+    """
+    if text.space != signs.space:
+        raise InputError(f"cannot compare {text.space!r} with {signs.space!r}: embed both with one model")
+    if text.vectors.shape[1] != signs.vectors.shape[1]:
+        raise InputError(
+            f"cannot compare vectors of {text.vectors.shape[1]} and {signs.vectors.shape[1]} dimensions: "
+            "embed both with one model"
+        )
+    similarity: Float[np.ndarray, "texts signs"] = text.vectors @ signs.vectors.T
+    return similarity
+
+
+def normalize(
+    similarity: Float[np.ndarray, "cues signs"],
+    cue_middles: Float64[np.ndarray, " cues"],
+    sign_middles: Float64[np.ndarray, " signs"],
+    normalization: Normalization,
+) -> tuple[Int[np.ndarray, "cues neighbours"], Float64[np.ndarray, "cues neighbours"]]:
+    """Turn raw similarities into rewards, around each cue; everywhere else the reward is 0.
+
+    Middles are seconds. Returns the indices of the neighbouring signs of each cue, and their rewards.
+
+    Source: Jiang et al. 2025 (SEA, arXiv:2512.08094), Embed; softmax, z-score, Sinkhorn, the step over columns and the
+        threshold of the authors' code @ 13b6a58, with its constants (the paper names neither the temperature nor the
+        factor of 50). Differs: the softmax subtracts the maximum, so that large similarities do not overflow; two
+        signs as near as each other are ranked by time. A row sums to 50 even where there are fewer signs, as there.
+    """
+    matrix = np.asarray(similarity)
+    cues, signs = matrix.shape
+    cues_per_block = max(1, NEIGHBOURS * cues // signs)
+    if normalization.columns:
+        near = nearest(sign_middles, cue_middles, cues_per_block).T
+        spread = np.zeros((cues, signs))
+        columns = np.take_along_axis(matrix, near, axis=0)
+        np.put_along_axis(spread, near, cues_per_block * _softmax(columns, axis=0), axis=0)
+        matrix = spread
+    if normalization.rows == "sinkhorn":
+        neighbours, rewards = _sinkhorn(matrix, cue_middles, sign_middles, cues_per_block)
+    else:
+        neighbours = nearest(cue_middles, sign_middles, NEIGHBOURS if normalization.rows else None)
+        rewards = np.take_along_axis(matrix, neighbours, axis=1).astype(np.float64)
+    if normalization.rows == "softmax":
+        rewards = NEIGHBOURS * _softmax(rewards, axis=1)
+    elif normalization.rows == "z-score":
+        deviations = rewards - rewards.mean(axis=1, keepdims=True)
+        rewards = 1 / (1 + np.exp(-deviations / (rewards.std(axis=1, keepdims=True) + 1e-6) / SHARPNESS))
+    rewards[rewards <= normalization.threshold] = 0
+    return neighbours, rewards
+
+
+def _softmax(values: Float[np.ndarray, "rows columns"], axis: int) -> Float64[np.ndarray, "rows columns"]:
+    """Positive, and summing to 1 along `axis`."""
+    scaled = values.astype(np.float64) / TEMPERATURE
+    scaled -= scaled.max(axis=axis, keepdims=True)
+    np.exp(scaled, out=scaled)
+    scaled /= scaled.sum(axis=axis, keepdims=True)
+    return scaled
+
+
+def _sinkhorn(
+    matrix: Float[np.ndarray, "cues signs"],
+    cue_middles: Float64[np.ndarray, " cues"],
+    sign_middles: Float64[np.ndarray, " signs"],
+    size: int,
+) -> tuple[Int[np.ndarray, "cues neighbours"], Float64[np.ndarray, "cues neighbours"]]:
+    """Balance blocks of `size` consecutive cues and the signs around them: rows and columns take turns to sum to 1."""
+    neighbours, rewards = [], []
+    for start in range(0, len(matrix), size):
+        block = slice(start, start + size)
+        near = nearest(cue_middles[block].mean(keepdims=True), sign_middles, NEIGHBOURS)[0]
+        balanced = np.maximum(matrix[block][:, near], 1e-8).astype(np.float64)
+        for _ in range(ROUNDS):
+            balanced /= balanced.sum(axis=1, keepdims=True)
+            balanced /= balanced.sum(axis=0, keepdims=True)
+        rewards.append(size * balanced)
+        neighbours.append(np.broadcast_to(near, balanced.shape))
+    return np.concatenate(neighbours), np.concatenate(rewards)

@@ -210,7 +210,7 @@ def test_a_run_is_cut_at_a_long_pause_and_the_nearer_piece_stays():
 
 def test_pieces_are_priced_with_the_similarities_of_their_own_cue():
     signs = [Sign(0, 1), Sign(1, 2), Sign(3, 4), Sign(4, 5), Sign(20, 21)]
-    cues = [Cue(0, 2, "a"), Cue(11.4, 13.4, "b")]
+    cues = [Cue(0, 2, "a"), Cue(10.9, 12.9, "b")]
     toward_late = np.array([[90.0, 90, 0, 0, 0], [0.0, 0, 0, 0, 90]])
     costs = Costs(max_gap=5, w_dur=0, w_gap=0.1, w_sim=1)
     assert assign(cues, signs, toward_late, costs=costs).runs[1] == (signs[4],)

@@ -1,0 +1,161 @@
+"""Video files -> frames at a constant rate, decoded forward with PyAV; memory does not grow with the video."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from jaxtyping import UInt8
+
+from seasign.formats.rate import exact_rate
+from seasign.types import InputError
+
+BACKWARD = 1  # seconds: time stamps that go back by more are a broken file, by less a frame to pass over
+SHORT = 1  # seconds of a video that may be lacking at its end before it counts as cut short
+SHORT_OF_SOUND = 5  # the same where the file gives one length for all its streams, and sound may last longer
+STEADY = 1e-4  # relative: how near the average rate is to the nominal one in constant-rate video
+
+Crop = tuple[int, int, int, int]  # left, top, width, height, in pixels of the upright picture
+
+
+@dataclass(frozen=True)
+class Video:
+    """What a video file says of itself."""
+
+    fps: Fraction  # exact; the average, where the rate varies
+    duration: float | None  # seconds, as the file claims
+    width: int  # upright: after its rotation
+    height: int
+
+    @property
+    def frames(self) -> int | None:
+        """About how many there are."""
+        return None if self.duration is None else round(self.duration * self.fps)
+
+
+def probe(path: Path) -> Video:
+    """Read the head of a video, and its first frame for the rotation.
+
+    Raises:
+        InputError: It is no video, or has no frame.
+    """
+    with _opened(path) as (container, stream):
+        first = next(_timed(path, container, stream))[1]
+        rate, guess = (Fraction(rate or 0) for rate in (stream.average_rate, stream.guessed_rate))
+        if not rate or abs(guess - rate) < STEADY * rate:  # the average is a little off where time stamps are rounded
+            rate = guess
+        if not rate:
+            raise InputError(f"{path}: the video does not say its frame rate; convert it to .mp4 first")
+        length = None if container.duration is None else container.duration / av.time_base
+        if stream.duration and stream.time_base:
+            length = float(stream.duration * stream.time_base)
+        height, width = (first.height, first.width) if first.rotation % 180 == 0 else (first.width, first.height)
+        return Video(exact_rate(rate), length, width, height)
+
+
+def frames(
+    path: Path, *, fps: Fraction | None = None, start: float = 0, end: float | None = None, crop: Crop | None = None
+) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """Yield RGB pictures at a constant rate, upright.
+
+    Picture n is the frame whose time stamp is nearest to n / fps (the earlier of two), counted from the first frame
+    of the video. So constant-rate video comes out one to one, and of variable-rate video frames are repeated or left
+    out. A repeated picture is the same object again.
+
+    Args:
+        fps: None takes the rate of the video.
+        start: Seconds from the first frame of the video; the first picture is number round(start * fps).
+        end: Seconds; the pictures stop before number round(end * fps). None goes to the end.
+
+    Raises:
+        InputError: No video, no frames between `start` and `end`, a crop outside the picture, or damage; the message
+            says at what time. Damage that the decoder conceals by itself does not show.
+    """
+    if start < 0 or (end is not None and end <= start):
+        raise InputError(f"{path}: from {start} s to {end} s is no part of a video; the end comes after the start")
+    video = probe(path)
+    rate = video.fps if fps is None else fps
+    number = first = round(start * rate)
+    stop = None if end is None else round(end * rate)
+    with _opened(path) as (container, stream):
+        time = Fraction(0)
+        frame: av.VideoFrame | None = None
+        for coming, following in _timed(path, container, stream):
+            if frame is not None:
+                picture = None
+                while 2 * number <= (time + coming) * rate and number != stop:
+                    picture = _picture(path, frame, crop) if picture is None else picture
+                    yield picture
+                    number += 1
+            if number == stop:
+                return
+            time, frame = coming, following
+        lacking = (video.duration or 0) - float(time + 1 / video.fps)
+        if lacking > (SHORT if stream.duration or len(container.streams) == 1 else SHORT_OF_SOUND):
+            raise InputError(f"{path}: stops at {float(time):.2f} s of {video.duration:.2f} s; cut short or damaged")
+        if frame is not None and 2 * number <= 2 * time * rate + 1:  # the last frame lasts one picture
+            yield _picture(path, frame, crop)
+            number += 1
+        if number == first:
+            raise InputError(f"{path}: no frames after {start:g} s; the video ends at {float(time):.2f} s")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """The container and its first video stream."""
+    if not path.stat().st_size:
+        raise InputError(f"{path}: the file is empty; expected a video")
+    try:
+        container = av.open(str(path), metadata_errors="ignore")
+    except av.FFmpegError as error:
+        raise InputError(f"{path}: not a video, or cut short ({error.strerror}); expected .mp4, .mkv, ...") from error
+    with container:
+        if not container.streams.video:
+            raise InputError(f"{path}: there is no video in this file")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        yield container, stream
+
+
+def _timed(
+    path: Path, container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    """Frames with their exact times in seconds from the first one, ascending."""
+    origin: Fraction | None = None
+    time = -1 / Fraction(stream.average_rate or 25)
+    try:
+        for frame in container.decode(stream):
+            if frame.pts is None or frame.time_base is None:  # raw streams carry no time stamps
+                coming = time + 1 / Fraction(stream.average_rate or 25)
+            else:
+                stamp = frame.pts * frame.time_base
+                origin = stamp if origin is None else origin
+                coming = stamp - origin
+            if coming < time - BACKWARD:
+                raise InputError(
+                    f"{path}: time stamps go back from {float(time):.2f} s to {float(coming):.2f} s; "
+                    "damaged, or joined from pieces; convert the video first"
+                )
+            if coming > time:
+                time = coming
+                yield time, frame
+    except av.FFmpegError as error:
+        where = "at its first frame" if time < 0 else f"after {float(time):.2f} s"
+        raise InputError(f"{path}: cannot be decoded {where} ({error.strerror}); cut short or damaged") from error
+    if time < 0:
+        raise InputError(f"{path}: the video has no frames")
+
+
+def _picture(path: Path, frame: av.VideoFrame, crop: Crop | None) -> UInt8[np.ndarray, "height width 3"]:
+    """One frame as RGB: upright, then cropped."""
+    image = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+    if crop is not None:
+        height, width = image.shape[:2]
+        x, y, w, h = crop
+        if x < 0 or y < 0 or w < 1 or h < 1 or x + w > width or y + h > height:
+            raise InputError(f"{path}: crop {x},{y},{w},{h} (x,y,w,h) leaves the picture, which is {width}x{height}")
+        image = image[y : y + h, x : x + w]
+    return np.ascontiguousarray(image)

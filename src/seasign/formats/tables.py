@@ -1,0 +1,169 @@
+"""Signs and cues as tables: CSV (.csv) and JSON (.json). Times are seconds."""
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seasign.formats import disk
+from seasign.types import Cue, InputError, Sign, Span
+
+SIGN_COLUMNS = ("start", "end", "gloss", "score")
+CUE_COLUMNS = ("start", "end", "text", "id", "settings")
+
+Row = tuple[str, Mapping[str, Any]]  # where it stands, to be followed by the name of a column; its cells by column
+
+
+def read(path: Path) -> tuple[Sign, ...] | tuple[Cue, ...]:
+    """Cues when there is a column `text`, else signs; in the order of the file, whatever their times.
+
+    CSV is UTF-8: a line of names, then lines of cells parted by `,`, `;` or tabs. JSON is `{"signs": [...]}`,
+    `{"cues": [...]}` or the bare list. Other columns and keys are passed over; an empty cell or null is None.
+
+    Raises:
+        InputError: The file is empty, cut off, no table or lacks a column, or a time or score is no finite number;
+            the message names the line or the item.
+    """
+    try:
+        content = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 (byte {error.start}): save it as UTF-8") from None
+    if not content.strip():
+        raise InputError(
+            f"{path}: empty file: expected signs ({','.join(SIGN_COLUMNS)}) or cues ({','.join(CUE_COLUMNS)})"
+        )
+    are_cues, rows = (_read_json if path.suffix.lower() == ".json" else _read_csv)(path, content)
+    if are_cues:
+        return tuple(
+            Cue(
+                _number(row, "start"),
+                _number(row, "end"),
+                _text(row, "text") or "",
+                _text(row, "id"),
+                _text(row, "settings"),
+            )
+            for row in rows
+        )
+    return tuple(
+        Sign(
+            _number(row, "start"),
+            _number(row, "end"),
+            _text(row, "gloss"),
+            None if _cell(row, "score") is None else _number(row, "score"),
+        )
+        for row in rows
+    )
+
+
+def write(path: Path, spans: Sequence[Span]) -> None:
+    """Write cues, or signs (also what has no gloss), as CSV or JSON by the suffix; seconds to the microsecond.
+
+    Raises:
+        ValueError: A time or score is not finite.
+    """
+    are_cues = bool(spans) and isinstance(spans[0], Cue)
+    columns = CUE_COLUMNS if are_cues else SIGN_COLUMNS
+    items = [{column: _plain(getattr(span, column, None), column) for column in columns} for span in spans]
+    if path.suffix.lower() == ".json":
+        content = json.dumps({"cues" if are_cues else "signs": items}, ensure_ascii=False, indent=1) + "\n"
+    else:
+        lines = [columns, *(map(_quoted, item.values()) for item in items)]
+        content = "".join(",".join(line) + "\n" for line in lines)
+    with disk.replacing(path) as temporary:
+        temporary.write_bytes(content.encode())
+
+
+def _read_csv(path: Path, content: str) -> tuple[bool, list[Row]]:
+    """Whether these are cues, and the rows."""
+    lines = content.splitlines()
+    names = next(line for line in lines if line.strip())
+    rows: list[Row] = []
+    columns: list[str] = []
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=max(",;\t", key=names.count), strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            if not any(map(str.strip, cells)):
+                pass
+            elif not columns:
+                columns = [cell.strip().lower() for cell in cells]
+                if missing := [column for column in ("start", "end") if column not in columns]:
+                    expected = f"{','.join(SIGN_COLUMNS)} or {','.join(CUE_COLUMNS)}"
+                    raise InputError(f"{path}:{line}: no column {missing[0]!r} in {cells}: name the columns {expected}")
+            elif len(cells) > len(columns):
+                found = f"{len(cells)} cells below {len(columns)} columns"
+                raise InputError(f'{path}:{line}: {found}: put a cell with a {reader.dialect.delimiter!r} into "..."')
+            else:
+                rows.append((f"{path}:{line}: ", dict(zip(columns, cells, strict=False))))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(f"{path}:{line}: not a whole CSV file ({error}): export it again") from None
+    return "text" in columns, rows
+
+
+def _read_json(path: Path, content: str) -> tuple[bool, list[Row]]:
+    """Whether these are cues, and the items."""
+    try:
+        document = json.loads(content)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: not a whole JSON file ({error.msg}): export it again") from None
+    key, items = "", document
+    if isinstance(document, dict):
+        if len(keys := [key for key in ("signs", "cues") if key in document]) != 1:
+            raise InputError(f"{path}: has the keys {list(document)}: expected one of 'signs' and 'cues'")
+        key, items = keys[0], document[keys[0]]
+    if not isinstance(items, list):
+        raise InputError(f"{path}: {key or 'the document'} is not a list: expected a list of signs or cues")
+    are_cues = key == "cues" or (not key and any("text" in item for item in items if isinstance(item, dict)))
+    for i, item in enumerate(items):
+        if not isinstance(item, dict):
+            raise InputError(f"{path}: {key}[{i}]: {item!r} is not an object: expected start, end and so on")
+        if missing := [name for name in ("start", "end", *["text"] * are_cues) if name not in item]:
+            raise InputError(f"{path}: {key}[{i}]: has no {missing[0]!r} among {list(item)}: add it")
+    return are_cues, [(f"{path}: {key}[{i}].", item) for i, item in enumerate(items)]
+
+
+def _cell(row: Row, column: str) -> Any:
+    """What stands in a column; None for nothing."""
+    value = row[1].get(column)
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _number(row: Row, column: str) -> float:
+    """A finite number."""
+    value = row[1].get(column)
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{row[0]}{column}: {value!r} is not a finite number: write it like 12.345")
+    return number
+
+
+def _text(row: Row, column: str) -> str | None:
+    """A text; None when there is none."""
+    value = row[1].get(column)
+    if not isinstance(value, str | None):
+        raise InputError(f"{row[0]}{column}: {value!r} is not a text: put it in quotes")
+    return value or None
+
+
+def _plain(value: Any, column: str) -> float | str | None:
+    """A field as it goes into a file."""
+    if value is None or isinstance(value, str):
+        return value
+    if not math.isfinite(value):
+        raise ValueError(f"cannot write {value} as {column}")
+    return float(value) if column == "score" else round(float(value), 6)
+
+
+def _quoted(value: float | str | None) -> str:
+    """A cell; the csv module leaves a lone carriage return bare, which it then refuses to read."""
+    if value is None or isinstance(value, float):
+        return "" if value is None else repr(value)
+    return '"' + value.replace('"', '""') + '"' if re.search(r'[",;\s]', value) else value

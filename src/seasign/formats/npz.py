@@ -1,0 +1,100 @@
+""".npz archives <-> Poses: `xyz`, `confidence`, `fps` (two integers: 30000 1001), `landmarks`, `provenance` (JSON).
+
+Also read are other people's keypoints: `keypoints` (frames, landmarks, x y or x y z, perhaps a fourth column of
+visibility), `fps` (a number or two integers) and `landmarks`; `confidence` or `visibility` (frames, landmarks) may lie
+beside. Without either a landmark is there unless it is NaN. Pickled objects are never loaded.
+"""
+
+import json
+import zipfile
+import zlib
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seasign.formats.disk import replacing
+from seasign.formats.rate import exact_rate
+from seasign.types import InputError, Poses
+
+ARRAYS = ("xyz", "keypoints", "confidence", "visibility", "fps", "landmarks", "provenance")
+
+
+def read(path: Path, landmarks: Sequence[str] | None = None) -> Poses:
+    """Read an archive, or of its landmarks only those named, in that order. Missing z is 0.
+
+    Raises:
+        InputError: Not an archive of plain arrays, or cut short; an array is missing or does not fit; no frames; no
+            landmark in any frame; one that is asked for is not there.
+    """
+    arrays = _arrays(path)
+    name = "xyz" if "xyz" in arrays else "keypoints"
+    for needed, example in (name, "frames x landmarks x 3"), ("fps", "30000 1001"), ("landmarks", "names"):
+        if needed not in arrays:
+            there = ", ".join(arrays) or "none that we know"
+            raise InputError(f"{path}: no array {needed!r} (arrays: {there}); add it to the archive: {example}")
+    points, names = arrays[name], [str(landmark) for landmark in arrays["landmarks"].ravel()]
+    if points.ndim != 3 or points.shape[2] not in (2, 3, 4) or points.dtype.kind not in "fiu":
+        raise InputError(
+            f"{path}: {name} is {points.dtype} {points.shape}; expected numbers: frames, landmarks, 2 to 4"
+        )
+    frames, count, columns = points.shape
+    if not frames or len(names) != count:
+        raise InputError(f"{path}: {name} has {frames} frames of {count} landmarks, and {len(names)} names are given")
+    trust = arrays.get("confidence", arrays.get("visibility"))
+    if trust is None:
+        trust = points[..., 3] if columns == 4 else np.ones((frames, count), dtype=np.float32)
+    if trust.shape != (frames, count):
+        raise InputError(f"{path}: confidence is {trust.shape} where {name} is {points.shape}; give one per landmark")
+    if missing := [landmark for landmark in landmarks or () if landmark not in names]:
+        raise InputError(f"{path}: no landmark {missing[0]!r}; it has {count}: {', '.join(names[:6])} ...")
+    chosen = names if landmarks is None else list(landmarks)
+    index = np.array([names.index(landmark) for landmark in chosen], dtype=np.intp)
+    xyz = np.zeros((frames, len(chosen), 3), dtype=np.float32)
+    xyz[..., : min(columns, 3)] = points[:, index, :3]
+    seen = (trust[:, index] > 0) & np.isfinite(xyz).all(axis=2)
+    xyz[~seen] = np.nan
+    if not seen.any():
+        raise InputError(f"{path}: none of {len(chosen)} landmarks is seen in any of {frames} frames")
+    confidence = np.where(seen, trust[:, index], 0).astype(np.float32)
+    provenance = json.loads(str(arrays["provenance"])) if "provenance" in arrays else None
+    return Poses(xyz, confidence, _rate(path, arrays["fps"]), tuple(chosen), provenance)
+
+
+def write(path: Path, poses: Poses) -> None:
+    """Write an archive; it replaces an older one at the end or not at all."""
+    arrays: dict[str, Any] = {
+        "xyz": poses.xyz,
+        "confidence": poses.confidence,
+        "fps": np.array([poses.fps.numerator, poses.fps.denominator]),
+        "landmarks": np.array(poses.landmarks, dtype=np.str_),
+    }
+    if poses.provenance is not None:
+        arrays["provenance"] = json.dumps(dict(poses.provenance))
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    """Those of ARRAYS that are in the archive."""
+    with path.open("rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise InputError(f"{path}: not an .npz, or cut short; expected arrays written by numpy.savez")
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in ARRAYS if name in archive.files}
+        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(f"{path}: this .npz is damaged or holds objects instead of numbers ({error})") from error
+
+
+def _rate(path: Path, fps: Any) -> Fraction:
+    """Two integers are a fraction; one number is what exact_rate makes of it."""
+    try:
+        if fps.size == 2:
+            rate = Fraction(int(fps.ravel()[0]), int(fps.ravel()[1]))
+            return rate if rate > 0 else exact_rate(rate)
+        return exact_rate(fps.item())
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise InputError(f"{path}: fps is {fps.tolist()}; expected a number above 0, or two: 30000 1001") from error

@@ -3,33 +3,110 @@
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from seasign.types import Cue, InputError, Poses, Sign, Span, Subtitles
 
-MODULES = {
-    ".vtt": "vtt",
-    ".srt": "srt",
-    ".ttml": "ttml",
-    ".xml": "ttml",
-    ".eaf": "eaf",
-    ".csv": "tables",
-    ".json": "tables",
-    ".pose": "pose",
-    ".npz": "npz",
-}
-CUES = (".vtt", ".srt", ".ttml", ".xml", ".eaf", ".csv", ".json")
-SIGNS = (".eaf", ".csv", ".json")
-POSES = (".pose", ".npz")
+Kind = TypeVar("Kind", Cue, Sign)
+SUBTITLES = {".vtt": "vtt", ".srt": "srt", ".ttml": "ttml", ".xml": "ttml"}
+TIERS = {".eaf": "eaf"}
+TABLES = {".csv": "tables", ".json": "tables"}
+POSES = {".pose": "pose", ".npz": "npz"}
+VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mxf")
 
 
-def module_for(path: Path, suffixes: Sequence[str] = tuple(MODULES)) -> Any:
-    """The module that reads and writes files named like `path`.
+def read(path: Path | str) -> Any:
+    """Whatever the file holds, by its suffix.
+
+    .vtt .srt .ttml .xml: Subtitles. .eaf: a dict from tier to its signs. .csv .json: a tuple of cues or of signs.
+    .pose .npz: Poses.
 
     Raises:
-        InputError: The suffix is none of `suffixes`; the message lists them.
+        InputError: The file is empty, broken, of another kind, or of a kind without a reader.
+        OSError: It cannot be opened.
+    """
+    return _module(path, SUBTITLES | TIERS | TABLES | POSES).read(Path(path))
+
+
+def write(path: Path | str, value: Any, **how: Any) -> None:
+    """Write Subtitles, cues, signs, Poses, or a mapping from tier to spans, as the suffix says; atomically.
+
+    Cues alone make a fresh subtitle file, `Subtitles` keep the document that they came in. A tier holds one kind of
+    spans: in an .eaf, bare signs go to the tier SIGN and bare cues to SUBTITLE. `how` is for the format's own `write`.
+
+    Raises:
+        InputError: This kind of value does not go into such a file.
+        OSError: The file cannot be written; what was there is as it was.
     """
     suffix = Path(path).suffix.lower()
-    if suffix not in suffixes:
-        raise InputError(f"{path}: cannot tell the format from the suffix {suffix!r}; expected one of {' '.join(suffixes)}")
-    return import_module(f"seasign.formats.{MODULES[suffix]}")
+    if isinstance(value, Poses):
+        accepted = POSES
+    elif isinstance(value, Mapping):
+        accepted = TIERS
+    else:
+        cues = value.cues if isinstance(value, Subtitles) else value
+        accepted = TIERS | TABLES if any(not isinstance(cue, Cue) for cue in cues) else SUBTITLES | TIERS | TABLES
+        if suffix in TIERS:
+            value = {"SUBTITLE" if all(isinstance(cue, Cue) for cue in cues) else "SIGN": cues}
+        elif suffix in TABLES:
+            value = cues
+        elif not isinstance(value, Subtitles):
+            value = Subtitles(tuple(cues))
+    _module(path, accepted).write(Path(path), value, **how)
+
+
+def read_cues(path: Path | str, tier: str | None = None, *, skip_broken: bool = False) -> Subtitles:
+    """The cues of a file, with the document around them where there is one.
+
+    Args:
+        tier: Of an .eaf; None takes the first there is of SUBTITLE_ALIGNED, SUBTITLE.
+        skip_broken: Pass over cues that cannot be read, with a warning, instead of refusing the file.
+    """
+    module = _module(path, SUBTITLES | TIERS | TABLES)
+    suffix = Path(path).suffix.lower()
+    if suffix in SUBTITLES:
+        subtitles: Subtitles = module.read(Path(path), skip_broken=skip_broken)
+        return subtitles
+    if suffix in TIERS:
+        annotations = _tier(module, Path(path), ("SUBTITLE_ALIGNED", "SUBTITLE") if tier is None else (tier,))
+        return Subtitles(tuple(Cue(span.start, span.end, span.gloss or "") for span in annotations))
+    return Subtitles(_of_kind(Path(path), module.read(Path(path)), Cue))
+
+
+def read_signs(path: Path | str, tier: str = "SIGN") -> tuple[Sign, ...]:
+    """The signs of an .eaf's tier, a .csv or a .json."""
+    module = _module(path, TIERS | TABLES)
+    if Path(path).suffix.lower() in TIERS:
+        return _tier(module, Path(path), (tier,))
+    return _of_kind(Path(path), module.read(Path(path)), Sign)
+
+
+def read_poses(path: Path | str, landmarks: Sequence[str] | None = None) -> Poses:
+    """The poses of a .pose or an .npz; only `landmarks`, in their order, when given."""
+    poses: Poses = _module(path, POSES).read(Path(path), landmarks)
+    return poses
+
+
+def _module(path: Path | str, accepted: Mapping[str, str]) -> Any:
+    """The module for files named like `path`."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in accepted:
+        raise InputError(f"{path}: expected a file named {' '.join('*' + known for known in accepted)}")
+    return import_module(f"seasign.formats.{accepted[suffix]}")
+
+
+def _tier(eaf: Any, path: Path, names: Sequence[str]) -> tuple[Sign, ...]:
+    """The first of these tiers that the file has."""
+    present = eaf.tier_names(path)
+    name = next((name for name in names if name in present), names[-1])
+    tier: tuple[Sign, ...] = eaf.read(path, [name])[name]
+    return tier
+
+
+def _of_kind(path: Path, spans: Sequence[Span], kind: type[Kind]) -> tuple[Kind, ...]:
+    """The spans, if they are of the kind that is wanted."""
+    wrong = next((span for span in spans if not isinstance(span, kind)), None)
+    if wrong is not None:
+        names = {Cue: "cues (a column or key `text`)", Sign: "signs (no column or key `text`)"}
+        raise InputError(f"{path}: expected {names[kind]}, found {names[type(wrong)]}")
+    return tuple(span for span in spans if isinstance(span, kind))

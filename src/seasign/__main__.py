@@ -1,0 +1,5 @@
+"""`python -m seasign`: the command line."""
+
+from seasign.cli import main
+
+main()

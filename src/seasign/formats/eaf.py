@@ -482,8 +482,8 @@ class _Text:
         """Put `markup` at the end of an element's content, or in place of its content up to `at`."""
         _, opened, end = self.places[element]
         if opened == end:  # <X/>
-            closing = f"{self.line(1)}</{element.tag}>"
-            self.edits.append((end - 2, end, f">{markup}{closing}"))
+            if markup:
+                self.edits.append((end - 2, end, f">{markup}{self.line(1)}</{element.tag}>"))
         elif at is None:
             at = opened + len(self.text[opened : self.text.rindex("</", opened, end)].rstrip())
             self.edits.append((at, at, markup))

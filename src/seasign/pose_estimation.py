@@ -12,12 +12,11 @@ from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from seasign.formats import video as videos
 from seasign.formats.disk import replacing
 from seasign.types import InputError, Poses
 from seasign.workers.holistic import HEADER
@@ -33,7 +32,7 @@ REMEDY = (
 def estimate_poses(
     video: Path,
     *,
-    crop: videos.Crop | None = None,
+    crop: tuple[int, int, int, int] | None = None,
     start: float = 0.0,
     end: float | None = None,
     complexity: int = 1,
@@ -70,6 +69,8 @@ def estimate_poses(
         ModuleNotFoundError: No interpreter with MediaPipe; the message is the remedy.
         ChildProcessError: The worker died; the message ends with its last words.
     """
+    from seasign.formats import video as videos  # here, since it brings PyAV, and `import seasign` brings this module
+
     about = videos.probe(video)
     chunk = round(CHUNK * about.fps)
     corner = (0, 0) if crop is None else crop[:2]
@@ -152,7 +153,7 @@ class _Worker:
                 start_new_session=True,  # an interrupt from the keyboard reaches us alone
             )
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "_Worker":
         return self
 
     def __exit__(self, *_: object) -> None:

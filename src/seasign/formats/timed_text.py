@@ -14,7 +14,7 @@ from seasign.types import Cue, Document, InputError, InputWarning, Span, Subtitl
 
 NAMES = {".vtt": "WebVTT", ".srt": "SubRip", ".ttml": "TTML"}
 
-_STAMP = r"(?:[0-9]+:)?[0-5][0-9]:[0-5][0-9][.,][0-9]{3}"
+_STAMP = r"(?:[0-9]{1,9}:)?[0-5][0-9]:[0-5][0-9][.,][0-9]{3}"
 TIMING = re.compile(rf"[ \t]*({_STAMP})[ \t]*-->[ \t]*({_STAMP})(?:[ \t]+(.*))?")
 TWO_TIMES = re.compile(r"[ \t]*[0-9:]{1,9}:[0-9]{1,2}[.,][0-9]{1,3}[ \t]*\S{0,4}[ \t]*[0-9:]{1,9}:[0-9]{1,2}[.,][0-9]")
 

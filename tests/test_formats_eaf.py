@@ -211,6 +211,11 @@ def test_annotations_come_in_order_of_time_with_values_as_glosses(tmp_path):
     assert signs["SIGN"] == (Sign(2, 2.5, "OLD"),)
 
 
+def test_names_are_those_of_the_tiers_in_the_order_of_the_file(tmp_path):
+    path = put(tmp_path / "x.eaf", FOREIGN)
+    assert eaf.names(path) == tuple(eaf.read(path))
+
+
 def test_slots_without_a_value_share_the_time_between_their_neighbours(tmp_path):
     words = eaf.read(put(tmp_path / "x.eaf", FOREIGN), ["words"])["words"]
     assert words == (Sign(0, 0.3, "es"), Sign(0.3, 0.6, "regnet"), Sign(0.6, 0.9, "stark"))
@@ -396,7 +401,7 @@ def test_time_slots_out_of_order_are_sorted(tmp_path):
 @pytest.mark.parametrize("name", ["words", "Übersetzung & mehr", "morphemes"])
 def test_a_tier_that_others_depend_on_is_not_replaced(tmp_path, name):
     path = put(tmp_path / "x.eaf", FOREIGN)
-    with pytest.raises(InputError, match=r"x\.eaf:\d+: tier .* cannot be replaced: '.*' depends on it"):
+    with pytest.raises(InputError, match=r"x\.eaf:\d+: tier .* cannot be replaced: it is the parent of '.*'"):
         eaf.write(path, {name: ()}, like=path)
     assert path.read_text() == FOREIGN
     eaf.write(path, {"words": (), "morphemes": (), "category": ()}, like=path)  # all of the family is

@@ -78,6 +78,15 @@ def read(path: Path, tiers: Sequence[str] | None = None) -> dict[str, tuple[Sign
     return signs
 
 
+def names(path: Path) -> tuple[str, ...]:
+    """The tiers that a file has, in its order.
+
+    Raises:
+        InputError: The file is no ELAN file.
+    """
+    return tuple(_by_name(_parse(path, path.read_bytes())))
+
+
 def write(
     path: Path, tiers: Mapping[str, Sequence[Span]], *, like: Path | None = None, media: Sequence[Path] = ()
 ) -> None:
@@ -398,7 +407,7 @@ def _refuse_dependents(source: Path, root: Element, old: Mapping[str, Element]) 
     others = [tier for tier in root.iterfind("TIER") if tier.get("TIER_ID") not in old]
     for name, tier in old.items():
         if dependents := [repr(other.get("TIER_ID")) for other in others if other.get("PARENT_REF") == name]:
-            what = f"tier {name!r} cannot be replaced: {', '.join(dependents)} depends on it"
+            what = f"tier {name!r} cannot be replaced: it is the parent of {', '.join(dependents)}"
             raise InputError(f"{source}:{tier.sourceline}: {what}: write to a tier of another name")
     ids = {annotation.get("ANNOTATION_ID") for tier in old.values() for annotation in _annotations(tier)}
     for link in root.iter("CROSS_REF_LINK", "GROUP_REF_LINK"):
@@ -409,14 +418,12 @@ def _refuse_dependents(source: Path, root: Element, old: Mapping[str, Element]) 
 
 def _last_used(root: Element) -> tuple[Element | None, int]:
     """The property that counts annotation ids, and the highest number in it or in an id."""
+    properties = root.iterfind("HEADER/PROPERTY")
+    named = (element for element in properties if element.get("NAME", "").lower() == "lastusedannotationid")
+    counter = next(named, None)  # some tools write ...ID
     ids = [annotation.get("ANNOTATION_ID", "") for annotation in root.iterfind("TIER/ANNOTATION/*")]
-    counter = None
-    for counter in root.iterfind("HEADER/PROPERTY"):
-        if counter.get("NAME", "").lower() == "lastusedannotationid":  # some tools write ...ID
-            ids.append(f"a{(counter.text or '').strip()}")
-            break
-    else:
-        counter = None
+    if counter is not None:
+        ids.append(f"a{(counter.text or '').strip()}")
     return counter, max((int(name[1:]) for name in ids if re.fullmatch("a[0-9]{1,18}", name)), default=0)
 
 

@@ -284,6 +284,8 @@ def test_a_missing_tier_is_an_error_that_lists_the_tiers(tmp_path):
             r"'a7' of tier 'morphemes' has no time",
         ),
         (' PARENT_REF="words"', ' PARENT_REF="category"', r"of tier 'morphemes' has no time"),
+        (' PARENT_REF="morphemes"', "", r"annotation 'a8' of tier 'category' has no time \('a7'"),
+        (' TIME_SLOT_REF2="ts8"', "", r"annotation 'a10' of tier 'SIGN' has no time \(time slot None"),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_one_line(tmp_path, old, new, message):

@@ -269,11 +269,12 @@ def _chained(children: Sequence[Element]) -> list[Element]:
 
 def _untimed(path: Path, name: str, annotation: Element, times: Mapping[str, float | None]) -> str:
     """Why an annotation cannot be read."""
-    slots = [annotation.get(slot, "") for slot in _SLOTS]
-    bad = [slot for slot in slots if (time := times.get(slot)) is None or math.isnan(time)]
-    why = f"time slot {bad[0]!r} has no value"
     if annotation.tag == "REF_ANNOTATION":
         why = f"{annotation.get('ANNOTATION_REF')!r}, which it refers to, leads to no aligned annotation"
+    else:
+        timed = {slot for slot, time in times.items() if time is not None and math.isfinite(time)}
+        slot = next((slot for slot in map(annotation.get, _SLOTS) if slot not in timed), None)
+        why = f"time slot {slot!r} has no value"
     where = f"{path}:{annotation.sourceline}: annotation {annotation.get('ANNOTATION_ID')!r} of tier {name!r}"
     return f"{where} has no time ({why}): align it in ELAN, or read other tiers"
 

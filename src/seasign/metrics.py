@@ -6,7 +6,7 @@ Scores are kept as raw counts, which add up over files; percentages are made of 
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from operator import add
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from seasign.types import Cue, InputError, InputWarning
+from seasign.types import Cue, InputError, InputWarning, Span
 
 # --- Subtitles: raw counts and what follows from them ---------------------------------------------------------------
 
@@ -111,7 +111,7 @@ class Counts:
         for name in "f1", "precision", "recall", "cue_f1", "cue_precision", "cue_recall":
             scores |= {f"{name}@{t:.2f}": score for t, score in getattr(self, name).items()}
         scores |= self.offsets
-        counts = {name: value for name, value in asdict(self).items() if not name.endswith("_offsets")}
+        counts = {name: value for name, value in vars(self).items() if not name.endswith("_offsets")}
         return {name: None if math.isnan(score) else score for name, score in scores.items()} | {"counts": counts}
 
 
@@ -448,3 +448,112 @@ def _paint(starts: Float[np.ndarray, "cues"], ends: Float[np.ndarray, "cues"], f
         np.maximum(seen[k - 1, half:], seen[k, :-half], out=seen[k - 1, half:])
     change = np.flatnonzero(np.diff(seen[0], prepend=-2))
     return Runs(seen[0, change], np.append(edges[change], edges[-1]))
+
+
+# --- Signs: spans and boundaries ------------------------------------------------------------------------------------
+
+FRAME = 1 / 25  # seconds: boundaries are published as found within frames at 25 fps
+
+
+@dataclass(frozen=True)
+class Found:
+    """How many of a reference were found, one to one; found by many episodes, they add up."""
+
+    hits: int = 0
+    reference: int = 0
+    estimate: int = 0
+
+    def __add__(self, other: "Found") -> "Found":
+        return Found(self.hits + other.hits, self.reference + other.reference, self.estimate + other.estimate)
+
+    @property
+    def f1(self) -> float:
+        """Percent; NaN of nothing at all."""
+        return _percent(2 * self.hits, self.reference + self.estimate)
+
+
+@dataclass(frozen=True)
+class SignScores:
+    """How well signs were found, pooled over episodes. All but `count` are percent."""
+
+    count: float  # signs of the estimate per sign of the reference
+    f1: float  # spans with an IoU of at least .50
+    mf1s: float  # the same, the mean over IoU of .40, .45 ... .75
+    mf1b: float  # boundaries between neighbours, the mean over 1, 2, 3 and 4 frames at 25 fps
+    onset_f1: float  # starts of signs, within 0.12 s
+
+
+def evaluate_signs(episodes: Iterable[tuple[Sequence[Span], Sequence[Span]]]) -> SignScores:
+    """Score the signs of episodes, each a reference and an estimate. Say beside it what even cuts get.
+
+    A boundary is the middle between the end of a sign and the start of the next; the ends of an episode are none.
+
+    Source: mF1S and mF1B as in Renz et al. 2021 (arXiv:2011.12986). Differs: boundaries are times, not runs of
+        frames, so none is lost where two are closer than a frame.
+    """
+    ious = (0.5, *(0.4 + 0.05 * step for step in range(8)))
+    spans, onsets, boundaries = [Found()] * len(ious), Found(), [Found()] * 4
+    for reference, estimate in episodes:
+        a, b = (
+            np.array(sorted((sign.start, sign.end) for sign in signs)).reshape(-1, 2) for signs in (reference, estimate)
+        )
+        spans = [found + find_spans(a, b, iou) for found, iou in zip(spans, ious, strict=True)]
+        onsets += find_times(a[:, 0], b[:, 0], 0.12)
+        a, b = ((side[1:, 0] + side[:-1, 1]) / 2 for side in (a, b))
+        boundaries = [found + find_times(a, b, (k + 1) * FRAME) for k, found in enumerate(boundaries)]
+    return SignScores(
+        count=_percent(spans[0].estimate, spans[0].reference) / 100,
+        f1=spans[0].f1,
+        mf1s=float(np.mean([found.f1 for found in spans[1:]])),
+        mf1b=float(np.mean([found.f1 for found in boundaries])),
+        onset_f1=onsets.f1,
+    )
+
+
+def find_spans(
+    reference: Float[np.ndarray, "reference 2"], estimate: Float[np.ndarray, "estimate 2"], iou: float
+) -> Found:
+    """Match spans (start, end; any unit, both sorted) one to one, the greatest IoU first, down to `iou`."""
+    reach = np.maximum.accumulate(estimate[:, 1])
+    mine, theirs = _pair_ranges(
+        np.searchsorted(reach, reference[:, 0], side="right"), np.searchsorted(estimate[:, 0], reference[:, 1])
+    )
+    a, b = reference[mine], estimate[theirs]
+    shared = np.minimum(a[:, 1], b[:, 1]) - np.maximum(a[:, 0], b[:, 0])
+    lengths = a[:, 1] - a[:, 0] + b[:, 1] - b[:, 0]
+    near = (shared > 0) & (shared >= iou * (lengths - shared) - NANOSECOND)
+    cost = -shared[near] / (lengths - shared)[near]
+    return Found(_count_greedily(mine[near], theirs[near], cost), len(reference), len(estimate))
+
+
+def find_times(
+    reference: Float[np.ndarray, "reference"], estimate: Float[np.ndarray, "estimate"], within: float
+) -> Found:
+    """Match points of time (any unit, both sorted) one to one, the nearest first, as far apart as `within`."""
+    within += NANOSECOND
+    mine, theirs = _pair_ranges(
+        np.searchsorted(estimate, reference - within), np.searchsorted(estimate, reference + within, side="right")
+    )
+    cost = np.abs(reference[mine] - estimate[theirs])
+    return Found(_count_greedily(mine, theirs, cost), len(reference), len(estimate))
+
+
+def _pair_ranges(
+    first: Int[np.ndarray, "rows"], stop: Int[np.ndarray, "rows"]
+) -> tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]:
+    """Each row with every column of its range."""
+    size = np.maximum(stop - first, 0)
+    rows = np.repeat(np.arange(len(size)), size)
+    return rows, np.arange(len(rows)) - (np.cumsum(size) - size - first)[rows]
+
+
+def _count_greedily(
+    mine: Int[np.ndarray, "pairs"], theirs: Int[np.ndarray, "pairs"], cost: Float[np.ndarray, "pairs"]
+) -> int:
+    """How many pairs stand when the cheapest are taken first and nobody is taken twice."""
+    taken: tuple[set[int], set[int]] = set(), set()
+    for k in np.argsort(cost, kind="stable").tolist():
+        if mine[k] not in taken[0] and theirs[k] not in taken[1]:
+            taken[0].add(int(mine[k]))
+            taken[1].add(int(theirs[k]))
+    return len(taken[0])

@@ -1,0 +1,384 @@
+"""Poses -> Signs: the segmenter protocol, and the default that needs no weights.
+
+The default says where somebody signs (bouts) and cuts each bout into units of about the length of signs. The bouts
+are reliable; the cuts are evenly paced more than they are seen, so they stand in for sign boundaries and do not
+claim them. `gate` says what to look at before trusting them.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from seasign.types import InputError, InputWarning, Poses, Sign, Span
+
+B, I, O = range(3)  # noqa: E741 - the tags' own names; the columns of `Segmenter.tag`
+
+_UNSEEN = 0.4  # seconds: a shorter gap in a landmark's track is bridged by a straight line
+_ELBOW = 0.8  # shoulder widths from shoulder down to elbow, where no elbow is seen: median of signing and resting arms
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Anything that tags frames: the default below, a BIO tagger, four lines in a test."""
+
+    def tag(self, poses: Poses) -> Float[np.ndarray, "frames 3"]:
+        """Probability of B, I and O in every frame; each row sums to 1."""
+
+
+@dataclass(frozen=True)
+class TrainingFree:
+    """Bouts of signing from the height of the hands, cut at peaks of their speed under a prior of duration.
+
+    Lengths are seconds, heights shoulder widths. Works on any layout that names shoulders and wrists, at any frame
+    rate, deterministically.
+
+    Source: our own; no published segmenter. `m` comes from human annotation (median onset interval .38 s in DGS
+        sentences, .33 s in BOSTON-104, mean sign .41 s in the BSL Corpus).
+    """
+
+    m: float = 0.39  # most likely length of a sign
+    s: float = 0.5  # spread of its logarithm
+    w: float = 0.6  # weight of the evidence of a boundary, per standard deviation inside the bout
+    shortest: float = 0.12  # no sign is shorter, unless its bout is
+    longest: float = 3.0  # no sign is longer
+    active: float = -0.1  # a bout is where a hand stays higher than this over its elbow ...
+    raised: float = 0.1  # ... and somewhere reaches this
+    bridge: float = 0.4  # a shorter rest does not end a bout
+    least: float = 0.3  # a shorter bout is no signing
+    trim: tuple[float, float] = (0.12, 0.08)  # raising and lowering the hands: taken off a bout's start and end
+    one_per_bout: bool = False  # no cuts: for isolated signs, which the cuts would split into about four
+
+    def tag(self, poses: Poses) -> Float[np.ndarray, "frames 3"]:
+        """Tag every frame with certainty: B on the first frame of a unit, I on its others, O elsewhere.
+
+        Raises:
+            InputError: There are no frames, or no shoulders or no wrists in them.
+        Warns:
+            InputWarning: No elbow is named or seen; hands are then held against elbows assumed below the shoulders.
+        """
+        label = np.full(len(poses.xyz), O)
+        spans = bouts(height(poses), poses.fps, self)
+        seen = np.zeros(len(label)) if self.one_per_bout else evidence(movement(poses), poses.fps)
+        for first, last in spans.tolist():
+            label[first:last] = I
+            starts = [0] if self.one_per_bout else cut(standardize(seen[first:last]), poses.fps, self)[:-1]
+            label[first + np.asarray(starts)] = B
+        tags: Float[np.ndarray, "frames 3"] = np.eye(3)[label]
+        return tags
+
+
+TRAINING_FREE = TrainingFree()
+
+
+def segment(poses: Poses, segmenter: Segmenter = TRAINING_FREE) -> tuple[Sign, ...]:
+    """Find the signs: tag every frame, and read the likeliest tags.
+
+    A sign starts where a run of B starts, or an I that follows an O, and lasts until the next O or start.
+
+    Raises:
+        InputError: The poses do not hold what the segmenter needs.
+    """
+    label = segmenter.tag(poses).argmax(axis=1)
+    before = np.concatenate([[O], label[:-1]])
+    starts = np.flatnonzero((label == B) & (before != B) | (label == I) & (before == O))
+    stops = np.append(np.flatnonzero(label == O), len(label))
+    ends = np.minimum(np.append(starts[1:], len(label)), stops[np.searchsorted(stops, starts)])
+    return tuple(
+        Sign(float(start / poses.fps), float(end / poses.fps))
+        for start, end in np.column_stack([starts, ends]).tolist()
+    )
+
+
+def phrases(signs: Sequence[Span]) -> tuple[Span, ...]:
+    """Join signs that touch or overlap: the bouts of signing, in order of time."""
+    joined: list[Span] = []
+    for sign in sorted(signs, key=lambda sign: sign.start):
+        if joined and sign.start <= joined[-1].end:
+            joined[-1] = Span(joined[-1].start, max(joined[-1].end, sign.end))
+        else:
+            joined.append(Span(sign.start, sign.end))
+    return tuple(joined)
+
+
+def merge(signs: Sequence[Sign], others: Sequence[Sign], *, min_iou: float | None = 0.2) -> tuple[Sign, ...]:
+    """Let the signs of another source replace those they overlap; the result is in order of time.
+
+    Each of the others comes in when it overlaps one sign that is still there with an IoU above `min_iou`, or in any
+    case when that is None, and every sign that it overlaps goes. The others are not weighed against each other, and
+    what was computed per sign (embeddings, similarities) no longer fits afterwards.
+
+    Source: SEA (arXiv:2512.08094), merging of segments in the authors' code. Differs: linear in the signs.
+    """
+    signs = sorted(signs, key=lambda sign: (sign.start, sign.end))
+    starts, ends = (np.array([getattr(sign, edge) for sign in signs], dtype=float) for edge in ("start", "end"))
+    reach = np.maximum.accumulate(ends)
+    there = np.ones(len(signs), dtype=bool)
+    came = []
+    for other in sorted(others, key=lambda sign: (sign.start, sign.end)):
+        near = np.arange(np.searchsorted(reach, other.start, side="right"), np.searchsorted(starts, other.end))
+        near = near[there[near] & (ends[near] > other.start)]
+        shared = np.minimum(ends[near], other.end) - np.maximum(starts[near], other.start)
+        if min_iou is None or (shared > min_iou * (ends[near] - starts[near] + other.duration - shared)).any():
+            there[near] = False
+            came.append(other)
+    kept = [sign for sign, stays in zip(signs, there.tolist(), strict=True) if stays]
+    return tuple(sorted(kept + came, key=lambda sign: (sign.start, sign.end)))
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What to look at before trusting signs that nobody checked. NaN where nothing was found to divide by."""
+
+    signs: int
+    bouts: int
+    rate: float  # signs per second of signing; people sign 2 to 3
+    video_rate: float  # signs per second of video
+    signing: float  # share of the video that is signing, 0 .. 1; near 1: hands that rest high look like signing
+    single: float  # share of the bouts that are one unit, 0 .. 1
+
+    def __str__(self) -> str:
+        return (
+            f"{self.signs} signs in {self.bouts} bouts: {self.rate:.2f} per second of signing, {self.video_rate:.2f} "
+            f"per second of video; {self.signing:.0%} of the video is signing, {self.single:.0%} of the bouts one sign"
+        )
+
+
+def gate(signs: Sequence[Span], poses: Poses) -> Gate:
+    """Count signs and bouts of any segmenter, and the rates that show when it went wrong."""
+    spans = phrases(signs)
+    signing = sum(span.duration for span in spans)
+    starts = np.array([sign.start for sign in signs])
+    single = sum(int(((starts >= span.start) & (starts < span.end)).sum() == 1) for span in spans)
+    return Gate(
+        signs=len(signs),
+        bouts=len(spans),
+        rate=len(signs) / signing if signing else float("nan"),
+        video_rate=len(signs) / poses.duration if poses.duration else float("nan"),
+        signing=signing / poses.duration if poses.duration else float("nan"),
+        single=single / len(spans) if spans else float("nan"),
+    )
+
+
+# The pieces of the default -------------------------------------------------------------------------------------------
+
+
+def height(poses: Poses) -> Float[np.ndarray, "frames"]:
+    """How high the higher hand is over its elbow, in shoulder widths; NaN where no hand is seen.
+
+    Positive is raised (y points down in pixels). A hand is the mean of the body's wrist, thumb, index and little
+    finger, as far as they are named: the body's points are there also when no hand was detected. An elbow that is
+    not seen is assumed straight below its shoulder.
+    """
+    width = _shoulder_width(poses)
+    over, seen = [], False
+    for side in _SIDES:
+        elbow = _track(poses, side.elbow)[:, 1]
+        seen = seen or not np.isnan(elbow).all()
+        below = _track(poses, side.shoulder)[:, 1] + _ELBOW * width
+        over.append((np.where(np.isnan(elbow), below, elbow) - _hand(poses, side)[:, 1]) / width)
+    if not seen:
+        warnings.warn(
+            "no elbows in the poses: hands count as raised by their height against the shoulders",
+            InputWarning,
+            stacklevel=2,
+        )
+    return smooth(np.fmax(*over), poses.fps)
+
+
+def bouts(
+    height: Float[np.ndarray, "frames"], fps: Fraction, settings: TrainingFree = TRAINING_FREE
+) -> Int[np.ndarray, "bouts 2"]:
+    """Where somebody signs, as half-open ranges of frames in order of time; they neither overlap nor touch.
+
+    Hands held up between sentences do not end a bout. Splitting where both are slow for 0.4 s finds such pauses on
+    the synthetic signer, but cuts isolated signs and single sentences of real signers in two, at any threshold.
+    """
+    edges = np.diff(np.concatenate([[0], height > settings.active, [0]]))
+    spans = np.column_stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)])
+    reached = [bool((height[first:last] >= settings.raised).any()) for first, last in spans]
+    spans = spans[np.array(reached, dtype=bool)]
+    short = np.flatnonzero(spans[1:, 0] - spans[:-1, 1] < float(settings.bridge * fps))
+    spans = np.column_stack([np.delete(spans[:, 0], short + 1), np.delete(spans[:, 1], short)])
+    spans = spans[spans[:, 1] - spans[:, 0] >= float(settings.least * fps)]
+    trim = np.array([round(float(settings.trim[0] * fps)), -round(float(settings.trim[1] * fps))])
+    spans = spans + np.where(spans == [0, len(height)], 0, trim)  # nobody is seen raising a hand in a first frame
+    spans = spans[spans[:, 0] < spans[:, 1]]
+    return spans
+
+
+def movement(poses: Poses) -> Float[np.ndarray, "2 frames"]:
+    """How much each hand (left, right) moves: shoulder widths per second, plus a fifth of the change of its shape.
+
+    NaN where the hand is not seen. Shape changes by the mean speed of the hand's landmarks against its wrist, in hand
+    sizes per second; it counts nothing where a layout or a frame has no fingers.
+    """
+    width = _shoulder_width(poses)
+    return np.stack(
+        [speed(_hand(poses, side) / width, poses.fps) + 0.2 * _shape_change(poses, side) for side in _SIDES]
+    )
+
+
+def evidence(movement: Float[np.ndarray, "hands frames"], fps: Fraction) -> Float[np.ndarray, "frames"]:
+    """How much every frame looks like the start of a sign; in the unit of `movement`, NaN where no hand is known.
+
+    Signs start at peaks of speed, not at minima, and at once: one frame later, mF1S on BOSTON-104 falls from 62 to 59
+    (published segmenters say B 0.12 s later). The hand that moves more in all speaks first; another says 0.7 of it.
+    """
+    total = np.nansum(movement, axis=1)
+    return smooth(np.fmax.reduce(movement * np.where(total == total.max(), 1, 0.7)[:, None]), fps)
+
+
+def standardize(evidence: Float[np.ndarray, "frames"]) -> Float[np.ndarray, "frames"]:
+    """Count evidence in standard deviations from the mean of its bout, -2 .. 3; 0 where it is unknown."""
+    known = evidence[~np.isnan(evidence)]
+    spread = known.std() if len(known) else 0
+    return np.zeros(len(evidence)) if not spread else np.nan_to_num(((evidence - known.mean()) / spread).clip(-2, 3))
+
+
+def cut(
+    z: Float[np.ndarray, "frames"], fps: Fraction, settings: TrainingFree = TRAINING_FREE
+) -> Int[np.ndarray, "edges"]:
+    """Cut a span of frames into units, exactly: the edges, from 0 to the number of frames.
+
+    Maximizes the sum of w * z at every inner edge, less (ln(d / m))^2 / (2 s^2) for every unit of d seconds. A unit
+    is at least two frames long, so that a tag can start it and another carry it on; a span too short for two units
+    is one. Time is frames x lengths a unit may have; memory is the frames.
+    """
+    shortest = max(2, ceil(settings.shortest * fps))
+    longest = max(2 * shortest - 1, floor(settings.longest * fps))  # so that every span can be tiled
+    if len(z) < 2 * shortest:
+        return np.array([0, len(z)])
+    seconds = np.arange(longest, shortest - 1, -1) / float(fps)
+    prior = -(np.log(seconds / settings.m) ** 2) / (2 * settings.s**2)
+    gain = np.append(settings.w * z, 0.0)
+    best = np.full(longest + len(gain), -np.inf)  # of the cuts that end at a frame; `longest` frames of margin in front
+    best[longest] = 0.0
+    back = np.zeros(len(gain), dtype=int)
+    for end in range(shortest, len(gain)):
+        score = best[end : end + len(prior)] + prior
+        back[end] = start = score.argmax()
+        best[longest + end] = score[start] + gain[end]
+    edges = [len(z)]
+    while edges[-1] > 0:
+        edges.append(edges[-1] - longest + int(back[edges[-1]]))
+    return np.array(edges[::-1])
+
+
+def speed(track: Float[np.ndarray, "frames *points 2"], fps: Fraction) -> Float[np.ndarray, "frames *points"]:
+    """Length moved per second, from the frame before to the frame after; NaN where either is unknown."""
+    if len(track) < 2:
+        return np.zeros(track.shape[:-1])
+    step = np.gradient(track, axis=0)
+    length: Float[np.ndarray, "frames ..."] = np.hypot(step[..., 0], step[..., 1]) * float(fps)
+    return length
+
+
+def smooth(track: Float[np.ndarray, "frames"], fps: Fraction, seconds: float = 0.04) -> Float[np.ndarray, "frames"]:
+    """Average with a Gaussian of that standard deviation over what is known; NaN stays NaN."""
+    reach = ceil(4 * seconds * fps)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / float(seconds * fps)) ** 2)
+    known = ~np.isnan(track)
+    total, weight = (
+        np.convolve(values, kernel)[reach : len(track) + reach] for values in (np.where(known, track, 0.0), known)
+    )
+    mean = np.full(len(track), np.nan)
+    np.divide(total, weight, out=mean, where=known)
+    return mean
+
+
+class _Side(NamedTuple):
+    """The names of one side's landmarks, MediaPipe's and OpenPose's; a layout has those that it has."""
+
+    shoulder: tuple[str, ...]
+    elbow: tuple[str, ...]
+    hand: tuple[str, ...]
+    wrist: tuple[str, ...]  # the one of the hand model
+    fingers: tuple[str, ...]  # how the hand model's names start
+
+
+def _side(side: str) -> _Side:
+    body, body_2d = f"POSE_LANDMARKS.{side.upper()}_", f"pose_keypoints_2d.{side[0].upper()}"
+    fingers, fingers_2d = f"{side.upper()}_HAND_LANDMARKS.", f"hand_{side}_keypoints_2d."
+    return _Side(
+        shoulder=(f"{body}SHOULDER", f"{body_2d}Shoulder"),
+        elbow=(f"{body}ELBOW", f"{body_2d}Elbow"),
+        hand=(*(f"{body}{point}" for point in ("WRIST", "PINKY", "INDEX", "THUMB")), f"{body_2d}Wrist"),
+        wrist=(f"{fingers}WRIST", f"{fingers_2d}BASE"),
+        fingers=(fingers, fingers_2d),
+    )
+
+
+_SIDES = (_side("left"), _side("right"))
+
+
+def _points(poses: Poses, names: Sequence[str]) -> Float[np.ndarray, "frames points 2"]:
+    """x and y of the named landmarks, as far as they are there; short gaps bridged by straight lines."""
+    points = poses.xyz[:, [poses.landmarks.index(name) for name in names if name in poses.landmarks], :2].astype(
+        float, order="C"
+    )
+    frames = np.arange(len(points))
+    for values in points.reshape(len(points), -1).T:
+        known = np.flatnonzero(~np.isnan(values))
+        if 0 < len(known) < len(values):
+            gap = np.diff(known, prepend=-np.inf, append=np.inf)[np.searchsorted(known, frames)] - 1
+            bridged = np.isnan(values) & (gap < float(_UNSEEN * poses.fps))
+            values[bridged] = np.interp(frames[bridged], known, values[known])
+    return points
+
+
+def _track(poses: Poses, names: Sequence[str]) -> Float[np.ndarray, "frames 2"]:
+    """The middle of the named landmarks in pixels; NaN where none is seen."""
+    points = _points(poses, names)
+    known = ~np.isnan(points)
+    middle = np.full((len(points), 2), np.nan)
+    np.divide(np.where(known, points, 0).sum(axis=1), known.sum(axis=1), out=middle, where=known.any(axis=1))
+    return middle
+
+
+def _hand(poses: Poses, side: _Side) -> Float[np.ndarray, "frames 2"]:
+    """Where the hand is, in pixels: by the body's points, or by the hand model's wrist where there are none."""
+    track = _track(poses, side.hand)
+    return _track(poses, side.wrist) if np.isnan(track).all() else track
+
+
+def _shoulder_width(poses: Poses) -> float:
+    """Pixels; the median over the frames.
+
+    Raises:
+        InputError: There are no frames, or no shoulders or no wrists in them.
+    """
+    if not len(poses.xyz):
+        raise InputError("the poses have no frames")
+    left, right = (_track(poses, side.shoulder) for side in _SIDES)
+    seen = {
+        "both shoulders": not np.isnan(left + right).all(),
+        "a wrist": not all(np.isnan(_hand(poses, side)).all() for side in _SIDES),
+    }
+    if missing := [what for what, there in seen.items() if not there]:
+        names = ", ".join(name for side in _SIDES for name in (side.shoulder[0], side.hand[0]))
+        raise InputError(
+            f"the poses ({len(poses.landmarks)} landmarks, {len(poses.xyz)} frames) never show "
+            f"{' and '.join(missing)}: finding signs without a model needs {names}, or the same points of OpenPose"
+        )
+    width = float(np.nanmedian(np.hypot(*(left - right).T)))
+    if not width:
+        raise InputError("the shoulders lie in one point in most frames: nothing to measure the hands by")
+    return width
+
+
+def _shape_change(poses: Poses, side: _Side) -> Float[np.ndarray, "frames"]:
+    """Mean speed of the hand's landmarks against its wrist, in hand sizes per second; 0 where they are not seen."""
+    wrist = _points(poses, side.wrist)
+    fingers = _points(poses, [name for name in poses.landmarks if name.startswith(side.fingers)])
+    if np.isnan(wrist).all():
+        return np.zeros(len(poses.xyz))
+    fingers -= wrist
+    size = np.nanmedian(np.hypot(fingers[..., 0], fingers[..., 1]).mean(axis=1))
+    change = speed(fingers, poses.fps).mean(axis=1) / size
+    return np.where(np.isnan(change), 0, change)

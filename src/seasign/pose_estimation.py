@@ -30,7 +30,7 @@ REMEDY = (
 
 
 def estimate_poses(
-    video: Path,
+    video: Path | str,
     *,
     crop: tuple[int, int, int, int] | None = None,
     start: float = 0.0,
@@ -71,6 +71,7 @@ def estimate_poses(
     """
     from seasign.formats import video as videos  # here, since it brings PyAV, and `import seasign` brings this module
 
+    video = Path(video)
     about = videos.probe(video)
     chunk = round(CHUNK * about.fps)
     corner = (0, 0) if crop is None else crop[:2]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -74,31 +75,30 @@ def frames(
         InputError: No video, no frames between `start` and `end`, a crop outside the picture, or damage; the message
             says at what time. Damage that the decoder conceals by itself does not show.
     """
-    if start < 0 or (end is not None and end <= start):
-        raise InputError(f"{path}: from {start} s to {end} s is no part of a video; the end comes after the start")
     video = probe(path)
     rate = video.fps if fps is None else fps
     number = first = round(start * rate)
     stop = None if end is None else round(end * rate)
+    if start < 0 or (stop is not None and stop <= first):
+        raise InputError(f"{path}: no frame lies between start={start:g} and end={end}; give 0 <= start < end")
     with _opened(path) as (container, stream):
-        time = Fraction(0)
-        frame: av.VideoFrame | None = None
-        for coming, following in _timed(path, container, stream):
-            if frame is not None:
-                picture = None
-                while 2 * number <= (time + coming) * rate and number != stop:
-                    picture = _picture(path, frame, crop) if picture is None else picture
-                    yield picture
-                    number += 1
+        time, frame = Fraction(0), None
+        for coming, following in chain(_timed(path, container, stream), [(None, None)]):
+            twice_middle = time + (time + 1 / rate if coming is None else coming)  # the last frame lasts one picture
+            picture = None
+            while frame is not None and 2 * number <= twice_middle * rate and number != stop:
+                picture = _picture(path, frame, crop) if picture is None else picture
+                yield picture
+                number += 1
             if number == stop:
                 return
-            time, frame = coming, following
-        lacking = (video.duration or 0) - float(time + 1 / video.fps)
-        if lacking > (SHORT if stream.duration or len(container.streams) == 1 else SHORT_OF_SOUND):
-            raise InputError(f"{path}: stops at {float(time):.2f} s of {video.duration:.2f} s; cut short or damaged")
-        if frame is not None and 2 * number <= 2 * time * rate + 1:  # the last frame lasts one picture
-            yield _picture(path, frame, crop)
-            number += 1
+            if coming is not None:
+                time, frame = coming, following
+        assert frame is not None  # or there had been an error
+        reached = float(max(time, (frame.pts or 0) * (frame.time_base or 0)) + 1 / video.fps)  # some count from 0
+        slack = SHORT if stream.duration or len(container.streams) == 1 else SHORT_OF_SOUND
+        if video.duration is not None and reached < video.duration - slack:
+            raise InputError(f"{path}: stops at {reached:.2f} s of {video.duration:.2f} s; cut short or damaged")
         if number == first:
             raise InputError(f"{path}: no frames after {start:g} s; the video ends at {float(time):.2f} s")
 

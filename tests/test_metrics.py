@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from seasign.metrics import THRESHOLDS, Counts, count_cues, evaluate, prepare_cues
@@ -148,6 +148,7 @@ def episodes(draw):
 rates = st.sampled_from([24, 25, 50, 12.5, Fraction(24000, 1001), Fraction(30000, 1001)])
 
 
+@settings(max_examples=200)
 @given(episodes(), rates, st.sampled_from([0.0, 0.5, -0.34]), st.sampled_from([0.0, 1.0]))
 def test_evaluate_counts_what_a_raster_of_frames_counts(episode, fps, shift_start, shift_end):
     reference, estimate = episode
@@ -213,6 +214,14 @@ def test_hundreds_of_cues_over_each_other_are_painted_in_the_order_of_the_file()
     assert counts.tp[2] + counts.fn[2] > 301
 
 
+def test_a_run_answers_for_its_best_true_run_and_a_true_run_is_hit_once():
+    cut = lines((0, 10), (2, 3))  # 0 0 1 0 0 0 0 0 0 0
+    counts = evaluate(cut, lines((1, 10), (12, 13))).pooled  # its run meets 1 of 2 and 7 of 7 seconds of 0
+    assert (counts.tp, counts.fp, counts.fn) == ((1, 1, 1), (1, 1, 1), (2, 2, 2))
+    counts = evaluate(lines((0, 10), (12, 13)), lines((0, 10), (4, 5))).pooled  # 0 0 0 0 1 0 0 0 0 0
+    assert (counts.tp, counts.fp, counts.fn) == ((1, 1, 1), (2, 2, 2), (1, 1, 1))
+
+
 # --- Properties -----------------------------------------------------------------------------------------------------
 
 apart = st.lists(
@@ -253,6 +262,28 @@ def test_moving_both_sides_by_the_same_time_changes_the_background_only(steps, d
     assert there.frames - here.frames == there.correct_frames - here.correct_frames == 25 * seconds
 
 
+@given(st.integers(0, 3_600_000))
+def test_a_span_that_just_reaches_the_threshold_is_a_hit_at_any_time(start):
+    reference = [cue(start / 1000, (start + 200) / 1000)]
+    counts = [evaluate(reference, [cue(start / 1000, (start + length) / 1000)]).pooled for length in (20, 50, 100)]
+    assert [own.hits for own in counts] == [(1, 0, 0), (1, 1, 0), (1, 1, 1)]
+
+
+def test_every_cue_is_measured_or_counted_as_excluded():
+    reference = [*lines((1, 2), (3, 4)), cue(5, 6, "[music]")]
+    estimate = [
+        reference[0],
+        cue(3, 4, "1" + MARK),
+        cue(5, 6, "[music]" + MARK),
+        cue(7, 8, "new" + MARK),
+        cue(9, 10, "[new]"),
+    ]
+    counts = evaluate(reference, estimate).pooled
+    assert (counts.sentences, counts.excluded_brackets, counts.excluded_marked) == (1, 1, 1)
+    assert (counts.estimated, counts.excluded_estimates) == (1, 4)
+    assert counts.f1[0.5] == counts.cue_f1[0.5] == 100
+
+
 @given(apart, st.data())
 def test_a_cue_that_is_dropped_emptied_or_reversed_costs_its_hit(steps, data):
     reference = laid_out(steps)
@@ -282,6 +313,7 @@ def test_the_published_precision_hides_what_the_cue_precision_shows():
     assert counts.reversed == 2
 
 
+@settings(max_examples=25)
 @given(st.lists(episodes(), min_size=2, max_size=4))
 def test_pooled_counts_are_the_sum_of_the_files(several):
     several = [
@@ -334,6 +366,16 @@ def test_ids_are_trusted_where_texts_were_edited():
     assert "episode: 2 of 2 pairs of cues say different things" in str(caught[1].message)
 
 
+@pytest.mark.parametrize("ids", ["xxy xy", "xyz xx", "xy- x", "--- xy"], ids=str.split)
+def test_ids_that_are_missing_or_not_unique_pair_nothing(ids):
+    reference, estimate = (
+        [cue(i, i + 1, language + str(i), None if id == "-" else id) for i, id in enumerate(side)]
+        for language, side in zip(("en", "de"), ids.split(), strict=True)
+    )
+    with pytest.warns(InputWarning, match=": 0 paired by id or text"):
+        assert evaluate(reference, estimate).pooled.missing == 3
+
+
 def test_equal_texts_are_paired_with_the_nearest_in_time_whatever_their_line_breaks():
     reference = [cue(1, 2, "Yes,\nindeed."), cue(20, 21, "Yes,\nindeed."), cue(40, 41, "Yes,\nindeed.")]
     with pytest.warns(InputWarning, match="2 missing"):
@@ -341,21 +383,31 @@ def test_equal_texts_are_paired_with_the_nearest_in_time_whatever_their_line_bre
     assert counts.start_offsets == (-0.5,)
 
 
-@given(st.lists(st.sampled_from("abc"), max_size=7), st.lists(st.sampled_from("abc"), max_size=7))
-def test_pairing_by_text_pairs_as_many_as_can_be(texts, others):
-    assume(texts and len(texts) != len(others))
+def test_more_pairs_far_away_beat_fewer_near_by():
+    reference = [cue(at, at + 1, text) for at, text in enumerate("abcxyz")]
+    estimate = [cue(at, at + 1, text) for text, at in (("x", 3), ("y", 4), ("a", 900), ("b", 901), ("c", 902))]
+    with pytest.warns(InputWarning, match=": 3 paired by id or text"):
+        assert evaluate(reference, estimate).pooled.start_offsets == (-900, -900, -900)
+
+
+said = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60)), max_size=7)
+
+
+@given(said, said)
+def test_pairing_by_text_pairs_as_many_as_can_be_wherever_they_are(reference, estimate):
+    assume(reference and len(reference) != len(estimate))
 
     def most(a, b):
         if not a or not b:
             return 0
         return max(most(a[1:], b), most(a, b[1:]), (a[0] == b[0]) + most(a[1:], b[1:]))
 
-    reference = [cue(i, i + 1, text) for i, text in enumerate(texts)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)
-        counts = evaluate(reference, [cue(i / 2, i / 2 + 1, text) for i, text in enumerate(others)]).pooled
+        counts = evaluate(*([cue(at, at + 1, text) for text, at in side] for side in (reference, estimate))).pooled
     assert counts.different_texts == 0
-    assert counts.sentences - counts.missing == counts.estimated - counts.extra == most(texts, others)
+    pairs = most(*([text for text, _ in side] for side in (reference, estimate)))
+    assert counts.sentences - counts.missing == counts.estimated - counts.extra == pairs
 
 
 def test_a_cue_that_was_dropped_costs_itself_where_the_published_protocol_loses_all_behind_it():

@@ -94,8 +94,11 @@ def assign(
         overlaps of signs as negative gaps; `costs.compat="sea"` does that too); no assignment is an error (there: the
         cues come back as they were, in silence).
     """
-    if similarity is not None:
-        _check(similarity, len(cues), len(signs))
+    if similarity is not None and similarity.shape != (len(cues), len(signs)):
+        raise InputError(
+            f"the similarity is {similarity.shape[0]} x {similarity.shape[1]}, but there are {len(cues)} cues "
+            f"and {len(signs)} signs: compute it from the same files"
+        )
     if not cues or not signs:
         warnings.warn(f"there are no {'signs' if cues else 'cues'}: nothing was moved", InputWarning, stacklevel=2)
         return Alignment(tuple(cues), ((),) * len(cues), (0,) * (len(cues) + 1), 0.0)
@@ -163,18 +166,6 @@ def refine(
         best = int(cost.argmin())
         first[i], stop[i] = edges[best], edges[best + 1]
     return first, stop
-
-
-def _check(similarity: Float[np.ndarray, "rows columns"], cues: int, signs: int) -> None:
-    """Refuse similarities that do not belong to these cues and signs, or are not numbers."""
-    if similarity.shape != (cues, signs):
-        raise InputError(
-            f"the similarity is {similarity.shape[0]} x {similarity.shape[1]}, but there are {cues} cues "
-            f"and {signs} signs: compute it from the same files"
-        )
-    broken = np.count_nonzero(~np.isfinite(similarity))
-    if broken:
-        raise InputError(f"the similarity holds {broken} values that are not finite: compute it again")
 
 
 def _order(spans: Sequence[Span], kind: str) -> Int[np.ndarray, " spans"]:

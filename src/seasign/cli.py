@@ -22,6 +22,9 @@ import numpy as np
 
 import seasign
 from seasign.formats import POSES, SUBTITLES, TABLES, TIERS, VIDEOS
+from seasign.formats.disk import replacing
+from seasign.formats.rate import exact_rate
+from seasign.formats.timed_text import plain
 from seasign.pose_estimation import REMEDY, find_interpreter
 from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWarning, Normalization, Poses, Sign, Span
 
@@ -260,7 +263,7 @@ def _signs(source: Path, given: Mapping[str, Any], output: Path, quiet: bool) ->
 def _poses(source: Path, given: Mapping[str, Any], output: Path, quiet: bool) -> Iterator[Poses]:
     """The poses in a file, or those of a video: estimated now, unless they were kept."""
     if source.suffix.lower() in POSES:
-        yield seasign.read_poses(source)
+        yield _body_and_hands(source)
         return
     if source.suffix.lower() not in VIDEOS:
         raise InputError(
@@ -268,7 +271,7 @@ def _poses(source: Path, given: Mapping[str, Any], output: Path, quiet: bool) ->
         )
     keep = given.get("poses")
     if keep and keep.exists():
-        poses = seasign.read_poses(keep)
+        poses = _body_and_hands(keep)
         video = (poses.provenance or {}).get("video")
         if isinstance(video, Mapping) and (video["name"], video["size"]) != (source.name, source.stat().st_size):
             raise InputError(f"{keep}: holds the poses of another video ({video['name']}); name another file")
@@ -278,6 +281,15 @@ def _poses(source: Path, given: Mapping[str, Any], output: Path, quiet: bool) ->
         if keep:
             seasign.write(keep, poses)
         yield poses
+
+
+def _body_and_hands(path: Path) -> Poses:
+    """The poses of a file without the face: all 586 landmarks of an hour would take a gigabyte."""
+    if path.suffix.lower() != ".pose":
+        return seasign.read_poses(path)
+    from seasign.formats import pose
+
+    return pose.read(path, [name for name in pose.names(path) if not name.startswith(("FACE", "POSE_WORLD"))])
 
 
 @contextmanager
@@ -340,13 +352,15 @@ def _write_alignment(
     if output.suffix.lower() not in TIERS:
         seasign.write(output, replace(delivered, cues=alignment.cues))
         return
-    aligned: Sequence[Span] = alignment.cues
+    before, aligned = (
+        [replace(cue, text=plain(cue.text)) for cue in cues] for cues in (delivered.cues, alignment.cues)
+    )
     if costs.compat:  # the published ELAN files cut times to the millisecond below
         aligned = [replace(cue, start=int(cue.start * 1000) / 1000, end=int(cue.end * 1000) / 1000) for cue in aligned]
     like = next((path for path in (source, subtitles) if path.suffix.lower() in TIERS), None)
     tiers: dict[str, Sequence[Span]] = {"SUBTITLE_ALIGNED": aligned}
     if like != subtitles:
-        tiers = {"SUBTITLE": delivered.cues} | tiers
+        tiers = {"SUBTITLE": before} | tiers
     if like != source:
         tiers = {"SIGN": signs, "PHRASE": seasign.phrases(signs)} | tiers
     media = [source] if source.suffix.lower() in VIDEOS else []
@@ -460,8 +474,6 @@ def evaluate(
     warned: list[str], /, reference: Path, estimate: Path, fps: str, quiet: bool, as_json: bool, **given: Any
 ) -> None:
     """Score the cues of ESTIMATE against REFERENCE: two files, or two folders whose files have the same names."""
-    from seasign.formats.rate import exact_rate
-
     try:
         rate = Fraction(fps) if "/" in fps else exact_rate(float(fps))
     except (ValueError, ZeroDivisionError):
@@ -515,10 +527,10 @@ def _print_evaluation(evaluation: seasign.Evaluation) -> None:
     )
     for name, counts in rows.items():
         f1 = "".join(f"{value:8.2f}" for value in counts.f1.values())
-        offsets = counts.offsets
+        start, end = (counts.offsets[f"median_abs_{side}_offset"] for side in ("start", "end"))
         click.echo(
             f"{name:{width}}  {counts.frame_accuracy:10.2f}{f1}  {counts.cue_f1[0.5]:10.2f}  {counts.sentences:5d}"
-            f"  {counts.missing:7d}  {offsets['median_abs_start_offset']:10.2f} s  {offsets['median_abs_end_offset']:8.2f} s"
+            f"  {counts.missing:7d}  {start:10.2f} s  {end:8.2f} s"
         )
 
 
@@ -529,8 +541,6 @@ def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _write_text(path: Path, text: str) -> None:
     """Replace a text file atomically."""
-    from seasign.formats.disk import replacing
-
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -51,27 +51,30 @@ def normalize(
 ) -> tuple[Int[np.ndarray, "cues neighbours"], Float64[np.ndarray, "cues neighbours"]]:
     """Turn raw similarities into rewards, around each cue; everywhere else the reward is 0.
 
-    Middles are seconds. Returns the indices of the neighbouring signs of each cue, and their rewards.
+    Middles are seconds. Returns the indices of the neighbouring signs of each cue, and their rewards. What is far from
+    a cue is not looked at.
 
+    Raises:
+        InputError: A similarity that counts is not finite.
     Source: Jiang et al. 2025 (SEA, arXiv:2512.08094), Embed; softmax, z-score, Sinkhorn, the step over columns and the
         threshold of the authors' code @ 13b6a58, with its constants (the paper names neither the temperature nor the
         factor of 50). Differs: the softmax subtracts the maximum, so that large similarities do not overflow; two
         signs as near as each other are ranked by time. A row sums to 50 even where there are fewer signs, as there.
     """
-    matrix = np.asarray(similarity)
+    matrix = similarity
     cues, signs = matrix.shape
     cues_per_block = max(1, NEIGHBOURS * cues // signs)
     if normalization.columns:
         near = nearest(sign_middles, cue_middles, cues_per_block).T
         spread = np.zeros((cues, signs))
-        columns = np.take_along_axis(matrix, near, axis=0)
+        columns = _finite(np.take_along_axis(matrix, near, axis=0))
         np.put_along_axis(spread, near, cues_per_block * _softmax(columns, axis=0), axis=0)
         matrix = spread
     if normalization.rows == "sinkhorn":
         neighbours, rewards = _sinkhorn(matrix, cue_middles, sign_middles, cues_per_block)
     else:
         neighbours = nearest(cue_middles, sign_middles, NEIGHBOURS if normalization.rows else None)
-        rewards = np.take_along_axis(matrix, neighbours, axis=1).astype(np.float64)
+        rewards = _finite(np.take_along_axis(matrix, neighbours, axis=1))
     if normalization.rows == "softmax":
         rewards = NEIGHBOURS * _softmax(rewards, axis=1)
     elif normalization.rows == "z-score":
@@ -81,9 +84,17 @@ def normalize(
     return neighbours, rewards
 
 
-def _softmax(values: Float[np.ndarray, "rows columns"], axis: int) -> Float64[np.ndarray, "rows columns"]:
+def _finite(values: Float[np.ndarray, "rows columns"]) -> Float64[np.ndarray, "rows columns"]:
+    """The values in double precision, if all of them are numbers."""
+    broken = np.count_nonzero(~np.isfinite(values))
+    if broken:
+        raise InputError(f"the similarity holds {broken} values that are not finite: compute it again")
+    return values.astype(np.float64)
+
+
+def _softmax(values: Float64[np.ndarray, "rows columns"], axis: int) -> Float64[np.ndarray, "rows columns"]:
     """Positive, and summing to 1 along `axis`."""
-    scaled = values.astype(np.float64) / TEMPERATURE
+    scaled = values / TEMPERATURE
     scaled -= scaled.max(axis=axis, keepdims=True)
     np.exp(scaled, out=scaled)
     scaled /= scaled.sum(axis=axis, keepdims=True)
@@ -101,7 +112,7 @@ def _sinkhorn(
     for start in range(0, len(matrix), size):
         block = slice(start, start + size)
         near = nearest(cue_middles[block].mean(keepdims=True), sign_middles, NEIGHBOURS)[0]
-        balanced = np.maximum(matrix[block][:, near], 1e-8).astype(np.float64)
+        balanced = np.maximum(_finite(matrix[block][:, near]), 1e-8)
         for _ in range(ROUNDS):
             balanced /= balanced.sum(axis=1, keepdims=True)
             balanced /= balanced.sum(axis=0, keepdims=True)

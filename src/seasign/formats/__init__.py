@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
+from seasign.formats.timed_text import warn_of_odd_times
 from seasign.types import Cue, InputError, Poses, Sign, Span, Subtitles
 
 Kind = TypeVar("Kind", Cue, Sign)
@@ -69,16 +70,22 @@ def read_cues(path: Path | str, tier: str | None = None, *, skip_broken: bool = 
         return subtitles
     if suffix in TIERS:
         annotations = _tier(module, Path(path), ("SUBTITLE_ALIGNED", "SUBTITLE") if tier is None else (tier,))
-        return Subtitles(tuple(Cue(span.start, span.end, span.gloss or "") for span in annotations))
-    return Subtitles(_of_kind(Path(path), module.read(Path(path)), Cue))
+        cues = tuple(Cue(span.start, span.end, span.gloss or "") for span in annotations)
+    else:
+        cues = _of_kind(Path(path), module.read(Path(path)), Cue)
+    warn_of_odd_times(Path(path), cues)
+    return Subtitles(cues)
 
 
 def read_signs(path: Path | str, tier: str = "SIGN") -> tuple[Sign, ...]:
     """The signs of an .eaf's tier, a .csv or a .json."""
     module = _module(path, TIERS | TABLES)
     if Path(path).suffix.lower() in TIERS:
-        return _tier(module, Path(path), (tier,))
-    return _of_kind(Path(path), module.read(Path(path)), Sign)
+        signs = _tier(module, Path(path), (tier,))
+    else:
+        signs = _of_kind(Path(path), module.read(Path(path)), Sign)
+    warn_of_odd_times(Path(path), signs, "signs")
+    return signs
 
 
 def read_poses(path: Path | str, landmarks: Sequence[str] | None = None) -> Poses:
@@ -97,7 +104,7 @@ def _module(path: Path | str, accepted: Mapping[str, str]) -> Any:
 
 def _tier(eaf: Any, path: Path, names: Sequence[str]) -> tuple[Sign, ...]:
     """The first of these tiers that the file has."""
-    present = eaf.tier_names(path)
+    present = eaf.names(path) if len(names) > 1 else names
     name = next((name for name in names if name in present), names[-1])
     tier: tuple[Sign, ...] = eaf.read(path, [name])[name]
     return tier

@@ -1,0 +1,462 @@
+"""Commands as a person gives them: what they print, what they write, what they refuse."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import seasign
+from seasign.cli import cli
+from seasign.types import InputWarning, Sign
+
+SIGNS = [Sign(2.5, 3.0, "HEAVY"), Sign(3.0, 4.25, "RAIN"), Sign(7.0, 7.5), Sign(7.5, 8.5)]
+NEWS = """\
+WEBVTT - news
+
+STYLE
+::cue { color: yellow }
+
+rain
+00:00.500 --> 00:02.300 line:85%
+<v Anna>Heavy rain</v> tonight.
+
+NOTE between
+
+00:05.000 --> 00:06.400
+Then sun.
+"""
+ALIGNED = NEWS.replace("00:00.500 --> 00:02.300", "00:02.500 --> 00:04.250").replace(
+    "00:05.000 --> 00:06.400", "00:07.000 --> 00:08.500"
+)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with an episode in it, which is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    Path("news.vtt").write_text(NEWS)
+    seasign.write("signs.csv", SIGNS)
+    seasign.write("signs.eaf", {"SIGN": SIGNS, "TOPIC": [Sign(0, 9, "weather")]})
+    return tmp_path
+
+
+def run(*arguments: object) -> Result:
+    """A command, in this process."""
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def refused(*arguments: object, code: int = 1) -> str:
+    """The one line that a refused command prints; nothing else may be there, nothing new may be written."""
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    result = run(*arguments)
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+    (line,) = (line for line in result.stderr.splitlines() if not line.startswith("warning: "))
+    assert line.startswith("error: ")
+    return line.removeprefix("error: ")
+
+
+# --- align -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["signs.csv", "signs.eaf"])
+def test_align_changes_the_times_and_nothing_else(folder, source):
+    result = run("align", source, "news.vtt", "-o", "out.vtt", "--lag", "2")
+    assert result.exit_code == 0, result.output
+    assert Path("out.vtt").read_text() == ALIGNED
+    assert Path("news.vtt").read_text() == NEWS
+    for words in (
+        "moved     2 of 2 cues onto 4 signs",
+        "lag       +2.00 s at the starts",
+        "lag only",
+        "wrote     out.vtt",
+    ):
+        assert words in result.stdout
+    assert sorted(path.name for path in folder.iterdir()) == ["news.vtt", "out.vtt", "signs.csv", "signs.eaf"]
+
+
+def test_align_into_elan_keeps_what_is_there(folder):
+    assert run("align", "signs.eaf", "news.vtt", "-o", "out.eaf", "--quiet").output == ""
+    tiers = seasign.read("out.eaf")
+    assert list(tiers) == ["SIGN", "TOPIC", "SUBTITLE", "SUBTITLE_ALIGNED"]
+    assert tiers["SIGN"] == tuple(SIGNS)
+    assert [(cue.start, cue.end) for cue in tiers["SUBTITLE"]] == [(0.5, 2.3), (5.0, 6.4)]
+    assert [cue.gloss for cue in tiers["SUBTITLE_ALIGNED"]] == ["Heavy rain tonight.", "Then sun."]
+
+
+def test_align_reads_subtitles_and_signs_from_one_elan_file(folder):
+    run("align", "signs.eaf", "news.vtt", "-o", "both.eaf", "--lag", 2)
+    result = run("align", "both.eaf", "both.eaf", "-o", "again.eaf", "--lag", 2)
+    assert result.exit_code == 0, result.output
+    assert seasign.read("again.eaf") == seasign.read("both.eaf")
+
+
+@pytest.mark.parametrize("suffix", [".srt", ".ttml", ".csv", ".json"])
+def test_align_writes_other_formats(folder, suffix):
+    assert run("align", "signs.csv", "news.vtt", "-o", f"out{suffix}", "--lag", 2).exit_code == 0
+    cues = seasign.read_cues(f"out{suffix}").cues
+    assert [(cue.start, cue.end) for cue in cues] == [(2.5, 4.25), (7.0, 8.5)]
+    assert [("rain" in cue.text, "sun" in cue.text) for cue in cues] == [(True, False), (False, True)]
+
+
+def test_align_in_place_keeps_a_backup(folder):
+    assert run("align", "signs.csv", "news.vtt", "--in-place", "--lag", "2,2").exit_code == 0
+    assert Path("news.vtt").read_text() == ALIGNED
+    assert Path("news.vtt.bak").read_text() == NEWS
+
+
+@pytest.mark.parametrize("output", ["news.vtt", "signs.csv", "./../{folder}/news.vtt"])
+def test_an_input_is_never_an_output(folder, output):
+    line = refused("align", "signs.csv", "news.vtt", "-o", output.format(folder=folder.name))
+    assert "is an input too" in line
+
+
+def test_align_draws_the_timeline(folder):
+    assert run("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--timeline", "out.svg").exit_code == 0
+    assert "HEAVY" in Path("out.svg").read_text()
+
+
+def test_align_prints_json(folder):
+    result = run("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--lag", 2, "--json")
+    found = json.loads(result.stdout)
+    assert (found["cues"], found["signs"], found["moved"], found["unmatched"]) == (2, 4, 2, 0)
+    assert found["lag"] == pytest.approx([2.0, 2.025])
+    assert found["aligned"] == {"overlaps": 0, "on_signing": 1.0, "starts_on_sign": 1.0}
+    assert found["output"] == "out.vtt"
+    assert found["warnings"] == []
+
+
+def test_presets_and_single_settings_combine(folder):
+    run("align", "signs.csv", "news.vtt", "-o", "preset.vtt", "--preset", "bobsl", "--padding", 0)
+    run("align", "signs.csv", "news.vtt", "-o", "same.vtt", "--lag", "2.6,2.1")
+    assert Path("preset.vtt").read_text() == Path("same.vtt").read_text()
+    run("align", "signs.csv", "news.vtt", "-o", "padded.vtt", "--lag", 2, "--padding", "0,1")
+    assert "00:02.500 --> 00:05.250" in Path("padded.vtt").read_text()
+
+
+def test_similarities_and_embeddings_are_a_door(folder):
+    text, signs = np.eye(2), np.repeat(np.eye(2), [2, 2], axis=0)
+    np.save("text.npy", text)
+    np.save("signs.npy", signs)
+    np.save("similarity.npy", text @ signs.T)
+    given = ("align", "signs.csv", "news.vtt", "--lag", 2, "--json", "-o", "out.vtt")
+    direct = json.loads(run(*given, "--similarity", "similarity.npy").stdout)["cost"]
+    assert (
+        json.loads(run(*given, "--cue-embeddings", "text.npy", "--sign-embeddings", "signs.npy").stdout)["cost"]
+        == direct
+    )
+    assert json.loads(run(*given).stdout)["cost"] > direct
+    assert json.loads(run(*given, "--similarity", "similarity.npy", "--normalize", "z-score").stdout)["cost"] != direct
+
+
+def test_merged_signs_replace_those_they_agree_with(folder):
+    seasign.write("more.csv", [Sign(2.4, 3.1), Sign(20.0, 21.0)])
+    run("align", "signs.csv", "news.vtt", "--merge", "more.csv", "--lag", 2, "-o", "out.vtt")
+    assert seasign.read("out.vtt").cues[0].start == 2.4
+
+
+def test_with_signs_the_poses_are_used_for_nothing(folder):
+    Path("unreadable.pose").write_bytes(b"not looked at")
+    assert (
+        run("align", "unreadable.pose", "news.vtt", "--signs", "signs.csv", "--lag", 2, "-o", "out.vtt").exit_code == 0
+    )
+    assert Path("out.vtt").read_text() == ALIGNED
+
+
+def test_compat_cuts_elan_times_to_the_millisecond_below(folder):
+    seasign.write("fine.csv", [Sign(2.5009, 4.2009), Sign(7.0, 8.5)])
+    for compat in ([], ["--compat", "sea"]):
+        run("align", "fine.csv", "news.vtt", "-o", f"out{len(compat)}.eaf", "--lag", 2, *compat)
+    assert seasign.read("out0.eaf")["SUBTITLE_ALIGNED"][0].start == 2.501
+    assert seasign.read("out2.eaf")["SUBTITLE_ALIGNED"][0].start == 2.5
+
+
+# --- bad input: refused ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [".vtt", ".srt", ".ttml", ".xml", ".eaf", ".csv", ".json"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\x01\x02\xff" * 40, b"Dear all, the meeting is at noon.\n"], ids=["empty", "binary", "prose"]
+)
+def test_a_broken_subtitle_file_is_refused_by_name(folder, kind, content):
+    Path(f"bad{kind}").write_bytes(content)
+    assert refused("align", "signs.csv", f"bad{kind}", "-o", "out.vtt").startswith(f"bad{kind}")
+
+
+@pytest.mark.parametrize("kind", [".eaf", ".csv", ".json", ".pose", ".npz"])
+@pytest.mark.parametrize("content", [b"", b"\x00\x01\x02\xff" * 40], ids=["empty", "binary"])
+def test_a_broken_input_is_refused_by_name(folder, kind, content):
+    Path(f"bad{kind}").write_bytes(content)
+    assert refused("align", f"bad{kind}", "news.vtt", "-o", "out.vtt").startswith(f"bad{kind}")
+
+
+def test_a_truncated_elan_file_is_refused(folder):
+    Path("cut.eaf").write_bytes(Path("signs.eaf").read_bytes()[:-200])
+    assert refused("align", "cut.eaf", "news.vtt", "-o", "out.vtt").startswith("cut.eaf")
+
+
+def test_a_missing_file_a_missing_folder_and_a_foreign_suffix_are_refused(folder):
+    assert refused("align", "none.csv", "news.vtt", "-o", "out.vtt") == "none.csv: No such file or directory"
+    assert "there is no folder nowhere" in refused("align", "signs.csv", "news.vtt", "-o", "nowhere/out.vtt")
+    assert "cannot write subtitles there" in refused("align", "signs.csv", "news.vtt", "-o", "out.docx")
+    Path("letter.docx").write_text("x")
+    assert "is no video, poses or signs" in refused("align", "letter.docx", "news.vtt", "-o", "out.vtt")
+    assert refused("evaluate", "news.vtt", "letter.docx").startswith("letter.docx")
+
+
+def test_a_broken_cue_in_the_middle_is_refused_with_its_line_unless_skipped(folder):
+    Path("bad.vtt").write_text(NEWS.replace("00:05.000 -->", "00:05.000 ->"))
+    assert refused("align", "signs.csv", "bad.vtt", "-o", "out.vtt").startswith("bad.vtt:12: ")
+    result = run("align", "signs.csv", "bad.vtt", "-o", "out.vtt", "--skip-broken", "--lag", 2)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("warning: ")
+    assert "00:05.000 ->" in Path("out.vtt").read_text()
+
+
+def test_a_missing_tier_is_refused_and_those_there_are_named(folder):
+    line = refused("align", "signs.eaf", "news.vtt", "-o", "out.vtt", "--sign-tier", "Glosses")
+    assert "Glosses" in line
+    assert "TOPIC" in line
+
+
+def test_an_elan_slot_without_a_value_is_refused_where_it_is_read(folder):
+    text = Path("signs.eaf").read_text()
+    Path("slots.eaf").write_text(text.replace(' TIME_VALUE="2500"', "", 1))
+    assert refused("align", "slots.eaf", "news.vtt", "-o", "out.vtt").startswith("slots.eaf:")
+    assert run("align", "slots.eaf", "news.vtt", "-o", "out.vtt", "--sign-tier", "TOPIC", "--window", 1).exit_code == 1
+
+
+def test_more_cues_than_signs_are_refused_with_the_cue(folder):
+    seasign.write("one.csv", [Sign(1, 2)])
+    line = refused("align", "one.csv", "news.vtt", "-o", "out.vtt")
+    assert line.startswith("cue 2 at 5.00 s ('Then sun.') can reach no free sign: 2 cues share 1 signs")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (np.zeros((3, 4)), "is 3 x 4, but there are 2 cues and 4 signs"),
+        (np.zeros(4), "expected a matrix"),
+        (None, "not an array"),
+    ],
+    ids=["shape", "vector", "rubbish"],
+)
+def test_a_similarity_that_does_not_fit_is_refused(folder, content, message):
+    if content is None:
+        Path("s.npy").write_bytes(b"rubbish")
+    else:
+        np.save("s.npy", content)
+    assert message in refused("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--similarity", "s.npy")
+
+
+def test_an_array_that_would_run_code_is_refused(folder):
+    np.save("s.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    assert refused("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--similarity", "s.npy").startswith("s.npy")
+
+
+def test_an_output_that_cannot_be_written_leaves_what_was_there(folder):
+    Path("out.vtt").write_text("earlier")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    code = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, (100, {limit[1]})); from seasign.cli import main; main()"
+    )
+    full = subprocess.run(
+        [sys.executable, "-c", code, "align", "signs.csv", "news.vtt", "-o", "out.vtt", "--lag", "2"],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    assert full.returncode == 1
+    assert "File too large" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert Path("out.vtt").read_text() == "earlier"
+    assert sorted(path.name for path in folder.iterdir()) == ["news.vtt", "out.vtt", "signs.csv", "signs.eaf"]
+    Path("taken.vtt").mkdir()
+    assert refused("align", "signs.csv", "news.vtt", "-o", "taken.vtt")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("align", "signs.csv", "news.vtt"),
+        ("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--in-place"),
+        ("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--lag", "much"),
+        ("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--lag", "1,2,3"),
+        ("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--cue-embeddings", "text.npy"),
+        ("align", "a.mp4", "news.vtt", "-o", "out.vtt", "--crop", "1,2,3"),
+        ("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--preset", "unheard-of"),
+        ("evaluate", "news.vtt", "news.vtt", "--fps", "0"),
+        ("evaluate", "news.vtt", "news.vtt", "--fps", "1/0"),
+        ("segment", "a.pose"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_with_2(folder, arguments):
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert "Error: " in result.stderr
+
+
+# --- bad input: warned of, counted, and gone on with ------------------------------------------------------------------
+
+
+def test_zero_signs_and_zero_cues_leave_the_subtitles_as_they_are(folder):
+    Path("none.csv").write_text("start,end\n")
+    result = run("align", "none.csv", "news.vtt", "-o", "out.vtt")
+    assert result.exit_code == 0, result.output
+    assert Path("out.vtt").read_text() == NEWS
+    assert "warning: there are no signs: nothing was moved" in result.stderr
+    Path("none.vtt").write_text("WEBVTT\n\nNOTE nothing\n")
+    result = run("align", "signs.csv", "none.vtt", "-o", "out.vtt")
+    assert result.exit_code == 0, result.output
+    assert Path("out.vtt").read_text() == "WEBVTT\n\nNOTE nothing\n"
+    assert "warning: there are no cues: nothing was moved" in result.stderr
+
+
+def test_unsorted_overlapping_and_reversed_cues_are_warned_of_and_aligned(folder):
+    cues = (
+        "00:05.000 --> 00:06.400\nThen sun.\n\n00:00.500 --> 00:05.300\nHeavy rain\n\n00:09.000 --> 00:08.000\nback\n"
+    )
+    Path("odd.vtt").write_text(f"WEBVTT\n\n{cues}")
+    seasign.write("unsorted.csv", [SIGNS[2], SIGNS[0], SIGNS[3], SIGNS[1]])
+    result = run("align", "unsorted.csv", "odd.vtt", "-o", "out.vtt")
+    assert result.exit_code == 0, result.output
+    for word in ("cues out of order", "signs out of order", "overlap", "end"):
+        assert word in result.stderr
+    with pytest.warns(InputWarning, match="start before the one above"):
+        assert [cue.text for cue in seasign.read("out.vtt").cues] == ["Then sun.", "Heavy rain", "back"]
+    assert "warnings, above" in result.stdout
+
+
+# --- evaluate ---------------------------------------------------------------------------------------------------------
+
+
+def test_evaluate_scores_two_files(folder):
+    run("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--lag", 2)
+    result = run("evaluate", "out.vtt", "out.vtt", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert [found[key] for key in ("frame_accuracy", "f1@0.10", "f1@0.25", "f1@0.50")] == [100.0] * 4
+    result = run("evaluate", "out.vtt", "news.vtt", "--shift-start", 2, "--shift-end", 2, "--fps", "23.976")
+    assert result.exit_code == 0
+    assert "100.00" in result.stdout
+    assert run("evaluate", "out.vtt", "news.vtt", "--compat", "sea", "--quiet").output == ""
+
+
+def test_evaluate_pairs_folders_by_name_and_reports_what_is_missing(folder):
+    for side in ("truth", "ours"):
+        Path(side).mkdir()
+    for name in ("a", "b"):
+        Path(f"truth/{name}.vtt").write_text(NEWS)
+    Path("ours/a.aligned.srt").write_text(
+        "1\n00:00:00,500 --> 00:00:02,300\nx\n\n2\n00:00:05,000 --> 00:00:06,400\ny\n"
+    )
+    result = run("evaluate", "truth", "ours", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["per_file"]["a"]["f1@0.50"] == 100.0
+    assert found["per_file"]["b"]["f1@0.50"] == 0.0
+    assert found["missing_files"] == ["b"]
+    assert "b: no estimate" in result.stderr
+    assert "all" in run("evaluate", "truth", "ours").stdout
+
+
+def test_evaluate_names_every_file_that_cannot_be_read(folder):
+    for side in ("truth", "ours"):
+        Path(side).mkdir()
+    for name in ("a", "b"):
+        Path(f"truth/{name}.vtt").write_text(NEWS)
+        Path(f"ours/{name}.vtt").write_text("rubbish")
+    result = run("evaluate", "truth", "ours")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "ours/a.vtt" in result.stderr
+    assert "ours/b.vtt" in result.stderr
+    assert "expected two files or two folders" in refused("evaluate", "truth", "news.vtt")
+    Path("empty").mkdir()
+    assert "no subtitles there" in refused("evaluate", "truth", "empty")
+
+
+# --- segment, demo, doctor --------------------------------------------------------------------------------------------
+
+
+def test_segment_writes_signs_and_phrases_and_prints_the_gate(folder):
+    episode = seasign.synthesize(duration=20.0)
+    seasign.write("episode.pose", episode.poses)
+    result = run("segment", "episode.pose", "-o", "signs.eaf")
+    assert result.exit_code == 0, result.output
+    assert "per second of signing" in result.stdout
+    assert "training-free" in result.stdout
+    tiers = seasign.read("signs.eaf")
+    assert list(tiers) == ["SIGN", "PHRASE"]
+    found = json.loads(run("segment", "episode.pose", "-o", "one.csv", "--one-per-bout", "--json").stdout)
+    assert found["signs"] == found["bouts"] == len(tiers["PHRASE"]) == len(seasign.read("one.csv"))
+    assert "cannot write signs there" in refused("segment", "episode.pose", "-o", "signs.vtt")
+
+
+@pytest.mark.parametrize("unseen", ["everything", "frames"])
+def test_poses_without_a_person_or_frames_are_refused(folder, unseen):
+    poses = seasign.synthesize(duration=5.0).poses
+    xyz, confidence = np.full_like(poses.xyz, np.nan), np.zeros_like(poses.confidence)
+    count = 0 if unseen == "frames" else len(xyz)
+    np.savez("bad.npz", xyz=xyz[:count], confidence=confidence[:count], fps=[25, 1], landmarks=poses.landmarks)
+    assert refused("segment", "bad.npz", "-o", "out.eaf").startswith("bad.npz")
+
+
+def test_a_video_needs_mediapipe_and_the_error_says_how_to_get_it(folder, monkeypatch):
+    if "mediapipe" in sys.modules:
+        pytest.skip("mediapipe is here")
+    monkeypatch.delenv("SEASIGN_POSE_PYTHON", raising=False)
+    monkeypatch.setattr("seasign.pose_estimation.find_spec", lambda name: None)
+    Path("news.mp4").write_bytes(b"not reached")
+    assert 'pip install "seasign[pose]"' in refused("align", "news.mp4", "news.vtt", "-o", "out.vtt")
+
+
+def test_demo_does_the_main_job_and_improves_on_what_was_delivered(folder):
+    result = run("demo", "-o", "shown")
+    assert result.exit_code == 0, result.output
+    names = {
+        "episode.vtt",
+        "episode.aligned.vtt",
+        "episode.reference.vtt",
+        "episode.pose",
+        "episode.eaf",
+        "timeline.svg",
+    }
+    assert names <= {path.name for path in Path("shown").iterdir()}
+    reference, delivered, aligned = (
+        seasign.read(f"shown/episode{name}.vtt").cues for name in (".reference", "", ".aligned")
+    )
+    before, after = (seasign.evaluate(reference, cues).pooled.f1[0.5] for cues in (delivered, aligned))
+    assert after > before + 20
+    assert seasign.formats.eaf.validate(Path("shown/episode.eaf")) == []
+
+
+def test_doctor_says_what_works(folder):
+    result = run("doctor")
+    assert result.exit_code == 0
+    assert "works           align" in result.stdout
+    found = json.loads(run("doctor", "--json").stdout)
+    assert found["works"]["align"] is True
+    assert found["found"]["seasign"] == seasign.__version__
+
+
+def test_commands_run_as_a_module(folder):
+    given = [sys.executable, "-m", "seasign", "align", "signs.csv", "news.vtt", "-o", "out.vtt", "--lag", "2"]
+    assert subprocess.run(given, check=False, capture_output=True).returncode == 0
+    assert Path("out.vtt").read_text() == ALIGNED
+
+
+def test_the_library_does_the_same_in_five_lines(folder):
+    subtitles = seasign.read("news.vtt")
+    alignment = seasign.align(seasign.read("signs.csv"), subtitles.cues, lag=(2.0, 2.0))
+    seasign.write("out.vtt", seasign.Subtitles(alignment.cues, subtitles.document))
+    assert Path("out.vtt").read_text() == ALIGNED
+    assert seasign.evaluate(alignment.cues, subtitles.cues, shift_start=2, shift_end=2).pooled.f1[0.5] == 100

@@ -1,0 +1,95 @@
+"""The rules of the house: what imports what, and that names, words and versions agree."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import seasign
+from seasign.cli import cli
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "seasign"
+COMMANDS_WITHOUT_FUNCTION = {"demo", "doctor"}
+STAGES = {
+    "alignment",
+    "embedding",
+    "metrics",
+    "pose_estimation",
+    "report",
+    "segmentation",
+    "solver",
+    "synthesis",
+    "timeline",
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules of seasign, by their first name, that a file imports anywhere."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("seasign.")}
+    return found
+
+
+def test_importing_seasign_loads_nothing_heavy():
+    heavy = ("torch", "mediapipe", "av", "pose_format", "lxml", "rich", "click", "scipy")
+    code = f"import sys, seasign; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_types_know_nobody_and_formats_know_only_types():
+    assert imports_of(SOURCE / "types.py") == set()
+    for path in (SOURCE / "formats").glob("*.py"):
+        assert imports_of(path) <= {"types", "formats"}, path.name
+
+
+@pytest.mark.parametrize("stage", sorted(STAGES))
+def test_a_stage_imports_no_command_and_no_model(stage):
+    imported = imports_of(SOURCE / f"{stage}.py")
+    assert imported <= STAGES | {"types", "formats"}
+    if stage != "pose_estimation":
+        assert "formats" not in imported
+
+
+def test_every_module_has_its_place():
+    modules = {path.stem for path in SOURCE.glob("*.py")} - {"__init__", "__main__"}
+    assert modules == STAGES | {"types", "cli", "holistic_worker"}
+
+
+@pytest.mark.parametrize("command", cli.commands.values(), ids=lambda command: command.name)
+def test_command_mirrors_a_library_function(command):
+    assert command.help, "a command says what it does"
+    assert command.name in (ROOT / "docs" / "guide.md").read_text(), "the guide shows every command"
+    if command.name not in COMMANDS_WITHOUT_FUNCTION:
+        function = getattr(seasign, command.name.replace("-", "_"))
+        assert function.__doc__.splitlines()[0]
+
+
+@pytest.mark.parametrize("name", seasign.__all__)
+def test_every_public_name_is_there_and_documented(name):
+    thing = getattr(seasign, name)
+    assert thing.__doc__, name
+
+
+def test_versions_agree():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    released = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert seasign.__version__ == version == released[0]
+
+
+def test_files_in_the_repository_are_small():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a checkout")
+    files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    assert [path.name for path in files if path.exists() and path.stat().st_size > 1.2e6] == []

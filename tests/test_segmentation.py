@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Float
 
-from seasign.metrics import evaluate_signs, find_times
+from seasign.metrics import Found, evaluate_signs, find_spans, find_times
 from seasign.segmentation import (
     TRAINING_FREE,
     TrainingFree,
@@ -261,6 +261,43 @@ def test_standardized_evidence_is_clipped_and_neutral_where_unknown():
     assert standardize(np.ones(4)).tolist() == [0] * 4
 
 
+# --- The scores -----------------------------------------------------------------------------------------------------
+
+
+def test_spans_are_matched_one_to_one_the_best_first():
+    reference, estimate = np.array([[0.0, 4], [4, 8]]), np.array([[0.0, 1], [1, 4], [4.5, 8], [9, 10]])
+    assert find_spans(reference, estimate, 0.5) == Found(2, 2, 4)
+    assert find_spans(reference, estimate, 0.75) == Found(2, 2, 4)
+    assert find_spans(reference, estimate, 0.8) == Found(1, 2, 4)
+    assert find_spans(reference, np.empty((0, 2)), 0.5) == Found(0, 2, 0)
+    assert find_spans(np.empty((0, 2)), reference, 0.5) == Found(0, 0, 2)
+
+
+def test_times_are_matched_one_to_one_the_nearest_first():
+    assert find_times(np.array([1.0, 1.1]), np.array([1.08, 1.3]), 0.12) == Found(1, 2, 2)
+    assert find_times(np.array([1.0, 1.1]), np.array([0.9, 1.08]), 0.12) == Found(2, 2, 2)
+    assert find_times(np.array([0.12]), np.array([0.0]), 0.12).hits == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=9))
+def test_signs_found_exactly_score_everything_and_count_one(drawn):
+    signs = [Sign(start, start + length) for start, length in sorted(set(drawn))]
+    scores = evaluate_signs([(signs, signs), ((), ())])
+    if signs:
+        assert (scores.count, scores.f1, scores.mf1s, scores.onset_f1) == (1, 100, 100, 100)
+    else:
+        assert np.isnan(scores.f1)
+
+
+@given(*[st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=9)] * 2)
+def test_the_spans_that_matching_considers_are_all_that_overlap(a, b):
+    reference, estimate = (
+        np.array(sorted((x, x + d) for x, d in spans), dtype=float).reshape(-1, 2) for spans in (a, b)
+    )
+    shared = [min(p[1], q[1]) - max(p[0], q[0]) for p in reference.tolist() for q in estimate.tolist()]
+    assert (find_spans(reference, estimate, 0.0).hits > 0) == any(length > 0 for length in shared)
+
+
 # --- The whole, on planted signs ------------------------------------------------------------------------------------
 
 
@@ -405,6 +442,15 @@ def test_short_gaps_are_bridged(episode):
 def test_hands_that_are_never_seen_are_ignored(episode):
     one_handed = hide(episode.poses, "LEFT_WRIST", "LEFT_PINKY", "LEFT_INDEX", "LEFT_THUMB", "LEFT_HAND")
     assert evaluate_signs([(episode.signs, segment(one_handed))]).f1 > 75
+
+
+def test_hands_without_fingers_have_no_shape(episode):
+    signs = segment(body(episode.poses))
+    fingers = ["THUMB_", "INDEX_", "MIDDLE_", "RING_", "PINKY_"]
+    names = [f"POSE_LANDMARKS.{point}" for point in BODY]
+    wrists = [f"{side}_HAND_LANDMARKS.WRIST" for side in ("LEFT", "RIGHT")]
+    assert segment(select(episode.poses, [*names, *wrists])) == signs
+    assert len(segment(hide(episode.poses, *(f"HAND_LANDMARKS.{finger}" for finger in fingers)))) > 50
 
 
 def test_nobody_is_seen_signing_while_nobody_is_seen(episode):

@@ -495,11 +495,12 @@ def evaluate_signs(episodes: Iterable[tuple[Sequence[Span], Sequence[Span]]]) ->
     spans, onsets, boundaries = [Found()] * len(ious), Found(), [Found()] * 4
     for reference, estimate in episodes:
         a, b = (
-            np.array(sorted((sign.start, sign.end) for sign in signs)).reshape(-1, 2) for signs in (reference, estimate)
+            np.array(sorted((sign.start, sign.end) for sign in signs), dtype=float).reshape(-1, 2)
+            for signs in (reference, estimate)
         )
         spans = [found + find_spans(a, b, iou) for found, iou in zip(spans, ious, strict=True)]
         onsets += find_times(a[:, 0], b[:, 0], 0.12)
-        a, b = ((side[1:, 0] + side[:-1, 1]) / 2 for side in (a, b))
+        a, b = (np.sort((side[1:, 0] + side[:-1, 1]) / 2) for side in (a, b))
         boundaries = [found + find_times(a, b, (k + 1) * FRAME) for k, found in enumerate(boundaries)]
     return SignScores(
         count=_percent(spans[0].estimate, spans[0].reference) / 100,

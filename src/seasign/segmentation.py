@@ -379,6 +379,9 @@ def _shape_change(poses: Poses, side: _Side) -> Float[np.ndarray, "frames"]:
     if np.isnan(wrist).all():
         return np.zeros(len(poses.xyz))
     fingers -= wrist
-    size = np.nanmedian(np.hypot(fingers[..., 0], fingers[..., 1]).mean(axis=1))
-    change = speed(fingers, poses.fps).mean(axis=1) / size
+    reach = np.hypot(fingers[..., 0], fingers[..., 1]).mean(axis=1)
+    reach = reach[reach > 0]  # not where a finger is unknown, or the wrist is all there is
+    if not len(reach):
+        return np.zeros(len(poses.xyz))
+    change = speed(fingers, poses.fps).mean(axis=1) / np.median(reach)
     return np.where(np.isnan(change), 0, change)

@@ -359,7 +359,7 @@ def test_evaluate_pairs_folders_by_name_and_reports_what_is_missing(folder):
         "1\n00:00:00,500 --> 00:00:02,300\nx\n\n2\n00:00:05,000 --> 00:00:06,400\ny\n"
     )
     result = run("evaluate", "truth", "ours", "--json")
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, "an item failed"
     found = json.loads(result.stdout)
     assert found["per_file"]["a"]["f1@0.50"] == 100.0
     assert found["per_file"]["b"]["f1@0.50"] == 0.0
@@ -368,20 +368,24 @@ def test_evaluate_pairs_folders_by_name_and_reports_what_is_missing(folder):
     assert "all" in run("evaluate", "truth", "ours").stdout
 
 
-def test_evaluate_names_every_file_that_cannot_be_read(folder):
+def test_evaluate_goes_on_to_the_end_and_names_every_file_that_cannot_be_read(folder):
     for side in ("truth", "ours"):
         Path(side).mkdir()
-    for name in ("a", "b"):
+    for name in ("a", "b", "c"):
         Path(f"truth/{name}.vtt").write_text(NEWS)
-        Path(f"ours/{name}.vtt").write_text("rubbish")
-    result = run("evaluate", "truth", "ours")
+        Path(f"ours/{name}.vtt").write_text(NEWS if name == "c" else "rubbish")
+    result = run("evaluate", "truth", "ours", "--json")
     assert result.exit_code == 1
-    assert result.stdout == ""
-    assert "ours/a.vtt" in result.stderr
-    assert "ours/b.vtt" in result.stderr
+    found = json.loads(result.stdout)
+    assert [line.split(":")[0] for line in found["broken_files"]] == ["ours/a.vtt", "ours/b.vtt"]
+    assert "error: ours/a.vtt" in result.stderr
+    assert "error: ours/b.vtt" in result.stderr
+    assert [found["per_file"][name]["cue_f1@0.50"] for name in ("a", "b", "c")] == [0.0, 0.0, 100.0]
     assert "expected two files or two folders" in refused("evaluate", "truth", "news.vtt")
     Path("empty").mkdir()
     assert "no subtitles there" in refused("evaluate", "truth", "empty")
+    Path("ours/c.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nx\n")
+    assert "several files named c" in refused("evaluate", "truth", "ours")
 
 
 # --- segment, demo, doctor --------------------------------------------------------------------------------------------

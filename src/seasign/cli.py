@@ -173,7 +173,7 @@ def align(
             )
     tier = given["subtitle_tier"] or ("SUBTITLE" if subtitles.suffix.lower() in TIERS else None)
     delivered = seasign.read_cues(subtitles, tier, skip_broken=given["skip_broken"])
-    signs = _signs(given["signs"] or source, given, output, quiet)
+    signs = _signs(given["signs"] or source, given, output, quiet or as_json)
     if given["extra"]:
         signs = seasign.merge(signs, seasign.read_signs(given["extra"], given["sign_tier"]))
     costs, lag, padding = _settings(given)
@@ -480,50 +480,55 @@ def evaluate(
         raise click.UsageError(f"--fps {fps}: expected a number above 0, such as 25, 23.976 or 24000/1001") from None
     if reference.is_dir() != estimate.is_dir():
         raise InputError(f"{reference} and {estimate}: expected two files or two folders")
-    sides = [
-        _episodes(path, given[tier]) if path.is_dir() else seasign.read_cues(path, given[tier]).cues
+    broken: list[str] = []
+    sides: list[dict[str, Sequence[Cue]]] = [
+        _episodes(path, given[tier], broken)
+        if path.is_dir()
+        else {reference.stem: seasign.read_cues(path, given[tier]).cues}
         for path, tier in ((reference, "reference_tier"), (estimate, "estimate_tier"))
     ]
-    evaluation = seasign.evaluate(
-        *sides, fps=rate, shift_start=given["shift_start"], shift_end=given["shift_end"], compat=given["compat"]
-    )
+    shifts = {"shift_start": given["shift_start"], "shift_end": given["shift_end"]}
+    evaluation = seasign.evaluate(*sides, fps=rate, compat=given["compat"], **shifts)
     if as_json:
-        click.echo(json.dumps(evaluation.as_json() | {"warnings": warned}))
+        click.echo(json.dumps(evaluation.as_json() | {"broken_files": broken, "warnings": warned}))
     elif not quiet:
-        _print_evaluation(evaluation)
+        _print_evaluation(evaluation, rate)
+    for line in broken:
+        click.echo(f"error: {line}", err=True)
+    if broken or evaluation.missing_files:
+        raise click.exceptions.Exit(1)
 
 
-def _episodes(folder: Path, tier: str | None) -> dict[str, Sequence[Cue]]:
-    """The cues of every file in a folder, by stem; `news.aligned` is `news`.
+def _episodes(folder: Path, tier: str | None, broken: list[str]) -> dict[str, Sequence[Cue]]:
+    """The cues of every file in a folder, by stem; `news.aligned` is `news`. What cannot be read is added to `broken`.
 
     Raises:
-        InputError: There are none, two have the same stem, or some cannot be read: then every one of them is named.
+        InputError: There are no files, or two have the same stem.
     """
+    paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUBTITLES | TIERS | TABLES]
+    if not paths:
+        raise InputError(f"{folder}: no subtitles there; expected *{' *'.join(SUBTITLES | TIERS | TABLES)}")
+    stems = [path.stem.removesuffix(".aligned") for path in paths]
     episodes: dict[str, Sequence[Cue]] = {}
-    broken = []
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in SUBTITLES | TIERS | TABLES or path.name.startswith("."):
-            continue
-        stem = path.stem.removesuffix(".aligned")
-        if stem in episodes:
-            raise InputError(f"{folder}: two files named {stem}: keep one of them there")
+    for stem, path in zip(stems, paths, strict=True):
+        if stems.count(stem) > 1:
+            raise InputError(f"{folder}: several files named {stem}: keep one of them there")
         try:
             episodes[stem] = seasign.read_cues(path, tier).cues
         except (InputError, OSError) as error:
             broken.append(str(error))
-    if broken:
-        raise InputError("\n".join(broken))
-    if not episodes:
-        raise InputError(f"{folder}: no subtitles there; expected *{' *'.join(SUBTITLES | TIERS | TABLES)}")
     return episodes
 
 
-def _print_evaluation(evaluation: seasign.Evaluation) -> None:
-    """A table: a row per file and the pooled one, percent."""
-    rows = {**evaluation.per_file, "all" if evaluation.per_file else "": evaluation.pooled}
-    width = max(len(name) for name in rows)
+def _print_evaluation(evaluation: seasign.Evaluation, fps: Fraction) -> None:
+    """A table: a row per file and, of several, the pooled one; percent."""
+    rows = dict(evaluation.per_file)
+    if len(rows) > 1:
+        rows["all"] = evaluation.pooled
+    corner = f"at {float(fps):.6g} fps"
+    width = max(len(name) for name in (corner, *rows))
     click.echo(
-        f"{'':{width}}  frame acc.  F1@.10  F1@.25  F1@.50  cue F1@.50   cues  missing  start off by  end off by"
+        f"{corner:{width}}  frame acc.  F1@.10  F1@.25  F1@.50  cue F1@.50   cues  missing  start off by  end off by"
     )
     for name, counts in rows.items():
         f1 = "".join(f"{value:8.2f}" for value in counts.f1.values())

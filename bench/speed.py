@@ -6,7 +6,6 @@ The oracle is the published recurrence as it stands in the paper: for every cue 
 the least cost over all signs that it may start on. It is vectorized over those, which is generous to it.
 """
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -141,7 +140,6 @@ def main() -> None:
         )
 
     record("import seasign, beyond numpy", 1000 * min(load("seasign") for _ in range(5)), "ms", "<= 200")
-    record("process at its largest", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MB", "")
 
 
 if __name__ == "__main__":

@@ -273,7 +273,7 @@ def _poses(source: Path, given: Mapping[str, Any], output: Path, quiet: bool) ->
     if keep and keep.exists():
         poses = _body_and_hands(keep)
         video = (poses.provenance or {}).get("video")
-        if isinstance(video, Mapping) and (video["name"], video["size"]) != (source.name, source.stat().st_size):
+        if isinstance(video, Mapping) and (video["name"], video["bytes"]) != (source.name, source.stat().st_size):
             raise InputError(f"{keep}: holds the poses of another video ({video['name']}); name another file")
         yield poses
         return
@@ -294,13 +294,17 @@ def _body_and_hands(path: Path) -> Poses:
 
 @contextmanager
 def _estimated(video: Path, given: Mapping[str, Any], output: Path, quiet: bool) -> Iterator[Poses]:
-    """Estimate poses with a progress bar. What was done stays beside `output` until the `with` block succeeds."""
+    """Estimate poses with a progress bar. An interruption leaves what was done beside `output`, for the next run."""
     scratch = output.with_name(f"{output.name}.partial")
     span = {name: given[name] for name in ("start", "end") if name in given}
     estimator = {name: given[name] for name in ("crop", "static", "python")}
-    with _progress("estimating poses", quiet) as progress:
-        poses = seasign.estimate_poses(video, **span, **estimator, scratch=scratch, progress=progress)
-    yield poses
+    try:
+        with _progress("estimating poses", quiet) as progress:
+            poses = seasign.estimate_poses(video, **span, **estimator, scratch=scratch, progress=progress)
+        yield poses
+    except InputError:  # the video's own fault: another run would end the same way
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
     shutil.rmtree(scratch)
 
 
@@ -397,9 +401,9 @@ def _print_summary(summary: seasign.Summary, output: Path, warned: Sequence[str]
 @QUIET
 @JSON
 def estimate_poses(video: Path, output: Path, quiet: bool, as_json: bool, **given: Any) -> None:
-    """Find the landmarks of the signer in VIDEO, with MediaPipe Holistic.
+    """Find the landmarks of the signer in VIDEO.
 
-    An interrupted run goes on where it stopped when the same command is given again.
+    MediaPipe Holistic does it. An interrupted run goes on where it stopped when the same command is given again.
     """
     if output.suffix.lower() not in POSES:
         raise InputError(f"{output}: cannot write poses there; name it *{' *'.join(POSES)}")
@@ -433,9 +437,10 @@ def estimate_poses(video: Path, output: Path, quiet: bool, as_json: bool, **give
 def segment(
     poses: Path, output: Path, segmenter: str, one_per_bout: bool, quiet: bool, as_json: bool, **given: Any
 ) -> None:
-    """Find the signs in POSES, a video or a file of poses (.pose, .npz).
+    """Find the signs in POSES.
 
-    They go to the tier SIGN of an .eaf, their bouts to PHRASE; or to a .csv or .json.
+    POSES is a video or a file of poses (.pose, .npz). The signs go to the tier SIGN of an .eaf and their bouts to
+    PHRASE, or the signs alone to a .csv or .json.
     """
     if output.suffix.lower() not in TIERS | TABLES:
         raise InputError(f"{output}: cannot write signs there; name it *{' *'.join(TIERS | TABLES)}")
@@ -473,7 +478,10 @@ def segment(
 def evaluate(
     warned: list[str], /, reference: Path, estimate: Path, fps: str, quiet: bool, as_json: bool, **given: Any
 ) -> None:
-    """Score the cues of ESTIMATE against REFERENCE: two files, or two folders whose files have the same names."""
+    """Score the cues of ESTIMATE against REFERENCE.
+
+    Two files, or two folders whose files have the same names.
+    """
     try:
         rate = Fraction(fps) if "/" in fps else exact_rate(float(fps))
     except (ValueError, ZeroDivisionError):
@@ -556,24 +564,27 @@ def _write_text(path: Path, text: str) -> None:
 @click.option("--seconds", type=float, default=90.0, show_default=True, help="Length of the episode.")
 @QUIET
 def demo(output: Path, seed: int, seconds: float, quiet: bool) -> None:
-    """Do the main job on a made-up episode: a moving signer, and subtitles that come too early.
+    """Do the main job on a made-up episode.
 
-    It is aligned from its poses alone and scored against the truth, which is known since it was planted.
+    A moving signer, and subtitles that come too early. It is aligned from its poses alone and scored against the
+    truth, which is known since it was planted.
     """
+    lag = (2.0, 2.0)  # what a viewer would guess after a minute
     episode = seasign.synthesize(seed, duration=seconds)
     assert episode.poses is not None
     signs = seasign.segment(episode.poses)
-    alignment = seasign.align(signs, episode.cues)
+    alignment = seasign.align(signs, episode.cues, lag=lag)
+    tiers = {"SIGN": signs, "PHRASE": seasign.phrases(signs), "SUBTITLE": episode.cues}
+    truth = {"SIGN_PLANTED": episode.signs, "SUBTITLE_REFERENCE": episode.reference}
+    lanes = {"planted signs": episode.signs, "found signs": signs, "delivered": episode.cues}
+    picture = seasign.draw_timeline(lanes | {"aligned": alignment.cues, "reference": episode.reference})
+
     output.mkdir(parents=True, exist_ok=True)
     seasign.write(output / "episode.pose", episode.poses)
     seasign.write(output / "episode.vtt", episode.cues)
     seasign.write(output / "episode.reference.vtt", episode.reference)
     seasign.write(output / "episode.aligned.vtt", alignment.cues)
-    tiers = {"SIGN": signs, "PHRASE": seasign.phrases(signs), "SUBTITLE": episode.cues}
-    truth = {"SIGN_PLANTED": episode.signs, "SUBTITLE_REFERENCE": episode.reference}
     seasign.write(output / "episode.eaf", tiers | {"SUBTITLE_ALIGNED": alignment.cues} | truth)
-    lanes = {"planted signs": episode.signs, "found signs": signs, "delivered": episode.cues}
-    picture = seasign.draw_timeline(lanes | {"aligned": alignment.cues, "reference": episode.reference})
     _write_text(output / "timeline.svg", picture)
     if quiet:
         return
@@ -581,14 +592,9 @@ def demo(output: Path, seed: int, seconds: float, quiet: bool) -> None:
         f"episode   {seconds:g} s, {len(episode.signs)} signs, {len(episode.cues)} subtitles that come too early"
     )
     click.echo(f"signs     {seasign.gate(signs, episode.poses)}\n")
-    lag = seasign.summarize(episode.cues, alignment, signs).lag
-    stages = {
-        "as delivered": episode.cues,
-        "lag only": seasign.shift(episode.cues, lag),
-        "aligned": alignment.cues,
-    }
     click.echo("against the truth   frame acc.   F1@.50   start off by")
-    for name, cues in stages.items():
+    lag_only = seasign.shift(episode.cues, lag)
+    for name, cues in ("as delivered", episode.cues), ("lag of 2 s only", lag_only), ("aligned", alignment.cues):
         counts = seasign.evaluate(episode.reference, cues).pooled
         off = counts.offsets["median_abs_start_offset"]
         click.echo(f"{name:18}{counts.frame_accuracy:12.1f}{counts.f1[0.5]:9.1f}{off:13.2f} s")
@@ -598,7 +604,7 @@ def demo(output: Path, seed: int, seconds: float, quiet: bool) -> None:
 @cli.command()
 @JSON
 def doctor(as_json: bool) -> None:
-    """Say what is installed, what works, and what to install for the rest."""
+    """Say what works, and what to install."""
     found = {"seasign": seasign.__version__, "python": platform.python_version(), "system": platform.platform()}
     found |= {name: version(name) for name in ("numpy", "lxml", "pose-format", "av", "click", "rich")}
     works = {name: _attempt(check) for name, check in CHECKS.items()}

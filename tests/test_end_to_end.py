@@ -1,0 +1,171 @@
+"""The whole way, by commands: from a video to subtitles, with a stand-in for MediaPipe and with MediaPipe itself."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import seasign
+from planted import film
+from seasign.cli import cli
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"  # shared data
+CLIPS = SHARED / "how2sign" / "video"
+
+# Speaks the protocol of `seasign.workers.holistic`, whatever script it is told to run, and returns planted landmarks.
+STAND_IN = """#!{python}
+import json, struct, sys
+from pathlib import Path
+import numpy as np
+
+planted = np.load({planted!r})
+hello = dict(estimator="planted", version="1", settings=json.loads(sys.argv[2]), landmarks=planted["names"].tolist())
+print(json.dumps(hello))
+sys.stdout.flush()
+calls = Path({planted!r} + ".calls")
+done = int(calls.read_text()) if calls.exists() else 0
+stop = Path({planted!r} + ".stop")
+while header := sys.stdin.buffer.read(17):
+    _, width, height, _, _ = struct.unpack("<?4I", header)
+    sys.stdin.buffer.read(width * height * 3)
+    if stop.exists() and done == int(stop.read_text()):
+        sys.exit("planted to fail here")
+    sys.stdout.buffer.write(planted["rows"][done].astype("<f4").tobytes())
+    sys.stdout.buffer.flush()
+    done += 1
+    calls.write_text(str(done // 1500 * 1500))
+"""
+
+
+@pytest.fixture(scope="session")
+def filmed(tmp_path_factory):
+    """An episode, and a folder with its news.mp4 (black: nobody looks), news.vtt and planted.npz."""
+    folder = tmp_path_factory.mktemp("filmed")
+    episode = seasign.synthesize(seed=3, duration=75.0)
+    film(folder / "news.mp4", [number / 25 for number in range(len(episode.poses.xyz))], size=(32, 32))
+    seasign.write(folder / "news.vtt", episode.cues)
+    rows = np.concatenate([np.nan_to_num(episode.poses.xyz), episode.poses.confidence[..., None]], axis=2)
+    np.savez(folder / "planted.npz", rows=rows, names=np.array(episode.poses.landmarks))
+    return episode, folder
+
+
+@pytest.fixture
+def episode(filmed, tmp_path, monkeypatch):
+    """The episode; its files are in the working directory, and a stand-in that knows the signer estimates poses."""
+    episode, folder = filmed
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    stand_in = tmp_path / "python"
+    stand_in.write_text(STAND_IN.format(python=sys.executable, planted=str(tmp_path / "planted.npz")))
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("SEASIGN_POSE_PYTHON", str(stand_in))
+    return episode
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def test_from_a_video_to_aligned_subtitles(episode):
+    result = run("align", "news.mp4", "news.vtt", "-o", "news.aligned.vtt", "--lag", 2, "--poses", "news.pose")
+    assert result.exit_code == 0, result.output
+    aligned = seasign.read("news.aligned.vtt").cues
+    before, after = (seasign.evaluate(episode.reference, cues).pooled for cues in (episode.cues, aligned))
+    assert after.f1[0.5] > before.f1[0.5] + 30
+    assert [cue.text for cue in aligned] == [cue.text for cue in episode.cues]
+    assert not Path("news.pose.partial").exists()
+    provenance = seasign.read("news.pose").provenance
+    assert provenance["estimator"] == "planted"
+    assert provenance["video"]["name"] == "news.mp4"
+    Path("planted.npz").unlink()  # the poses are kept: nothing is estimated again
+    again = run("align", "news.mp4", "news.vtt", "-o", "again.vtt", "--lag", 2, "--poses", "news.pose")
+    assert again.exit_code == 0, again.output
+    assert Path("again.vtt").read_bytes() == Path("news.aligned.vtt").read_bytes()
+
+
+def test_poses_of_another_video_are_refused(episode):
+    run("estimate-poses", "news.mp4", "-o", "news.pose")
+    film("other.mp4", [0.0, 0.04, 0.08])
+    result = run("align", "other.mp4", "news.vtt", "-o", "out.vtt", "--poses", "news.pose")
+    assert result.exit_code == 1
+    assert "holds the poses of another video (news.mp4)" in result.stderr
+
+
+def test_an_interrupted_estimation_goes_on_and_gives_the_same_bytes(episode):
+    Path("planted.npz.stop").write_text("1700")
+    failed = run("estimate-poses", "news.mp4", "-o", "news.pose")
+    assert failed.exit_code == 1
+    assert "planted to fail here" in failed.stderr
+    assert not Path("news.pose").exists()
+    assert Path("news.pose.partial").is_dir()
+    Path("planted.npz.stop").unlink()
+    assert run("estimate-poses", "news.mp4", "-o", "news.pose").exit_code == 0
+    Path("planted.npz.calls").unlink()
+    assert run("estimate-poses", "news.mp4", "-o", "whole.pose").exit_code == 0
+    assert Path("news.pose").read_bytes() == Path("whole.pose").read_bytes()
+    assert not Path("news.pose.partial").exists()
+
+
+def test_a_video_without_a_person_is_refused_and_leaves_nothing(episode):
+    planted = dict(np.load("planted.npz"))
+    np.savez("planted.npz", rows=0 * planted["rows"], names=planted["names"])
+    before = set(Path().iterdir())
+    result = run("align", "news.mp4", "news.vtt", "-o", "out.vtt")
+    assert result.exit_code == 1
+    assert "no person" in result.stderr
+    assert {path for path in Path().iterdir() if path.suffix != ".calls"} == before
+
+
+# --- the README, as a stranger would follow it ------------------------------------------------------------------------
+
+
+def blocks(language):
+    """The fenced blocks of a language in the README."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def test_the_commands_of_the_readme_run(episode):
+    commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("seasign ")]
+    assert len(commands) >= 5
+    seasign.write("news.reference.vtt", episode.reference)
+    for line in commands:
+        Path("planted.npz.calls").unlink(missing_ok=True)
+        words = line.split("#")[0].split()[1:]
+        result = run(*words)
+        assert result.exit_code == 0, f"{line}\n{result.output}"
+
+
+def test_the_python_of_the_readme_runs(episode):
+    seasign.write("news.pose", episode.poses)
+    (code,) = blocks("python")
+    exec(compile(code, "README.md", "exec"), {})
+    assert Path("news.aligned.vtt").exists()
+
+
+# --- with MediaPipe ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    "SEASIGN_POSE_PYTHON" not in os.environ, reason="SEASIGN_POSE_PYTHON names no Python with MediaPipe"
+)
+@pytest.mark.skipif(not CLIPS.exists(), reason="no shared data")
+def test_a_real_video_becomes_aligned_subtitles(tmp_path):
+    clip = CLIPS / "_0fO5ETSwyg_3-5-rgb_front.mp4"
+    (tmp_path / "in.srt").write_text("1\n00:00:00,000 --> 00:00:03,000\nthe whole clip is one sentence\n")
+    command = [sys.executable, "-m", "seasign", "align", str(clip), "in.srt", "-o", "out.srt", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["signs"] >= 5
+    (cue,) = seasign.read(tmp_path / "out.srt").cues
+    assert 0 <= cue.start < 1.5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.srt", "out.srt"]

@@ -9,7 +9,7 @@ demo: .venv/base
 	$(BIN)/seasign demo
 
 test: .venv/dev $(POSE)/done
-	if test -d $(POSE)/lib/python3*/site-packages/mediapipe; then export SEASIGN_POSE_PYTHON=$(POSE)/bin/python; fi; \
+	if test -d $(POSE)/lib/python3*/site-packages/mediapipe; then export SEASIGN_POSE_PYTHON=$(CURDIR)/$(POSE)/bin/python; fi; \
 	$(BIN)/pytest -m "not gpu and not network" --durations=5
 
 check: .venv/dev

@@ -319,10 +319,13 @@ def test_nasty_text_stays_inside_its_cue(tmp_path, suffix, texts):
     written(path, Subtitles(tuple(Cue(i, i + 1, text) for i, text in enumerate(texts))))
     again = read_quietly(path)
     assert spans_of(again) == [(i, i + 1) for i in range(len(texts))]
-    words = [plain(text).replace("-->", "->") if suffix == ".srt" else plain(text) for text in texts]
-    assert [(plain(cue.text) if suffix != ".ttml" else cue.text).split() for cue in again.cues] == [
-        word.split() for word in words
-    ]
+
+    def words(text):
+        """SubRip shortens an arrow, unless a tag stands in it."""
+        return (text.replace("-->", "->") if suffix == ".srt" else text).split()
+
+    kept = [plain(cue.text) if suffix != ".ttml" else cue.text for cue in again.cues]
+    assert [words(text) for text in kept] == [words(plain(text)) for text in texts]
 
 
 @pytest.mark.parametrize("target", MODULES)

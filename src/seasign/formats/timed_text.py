@@ -192,7 +192,13 @@ def payload(text: str, suffix: str) -> str:
         _BARE_AMPERSAND.sub("&amp;", words).replace("<", "&lt;") if vtt else _unescape(words) for words in pieces[::2]
     ]
     pieces[1::2] = [_known_tag(tag, suffix) for tag in pieces[1::2]]
-    return _tidy("".join(pieces)).replace("-->", "--&gt;" if vtt else "->")
+    tidy = _tidy("".join(pieces))
+    return tidy.replace("-->", "--&gt;") if vtt else without_arrows(tidy)
+
+
+def without_arrows(text: str) -> str:
+    """Text that no reader takes for a line of times: arrows get a short shaft."""
+    return re.sub("--+>", "->", text)
 
 
 def _known_tag(tag: str, suffix: str) -> str:

@@ -19,6 +19,7 @@ from seasign.formats.timed_text import (
     split_lines,
     times_to_write,
     warn_of_odd_times,
+    without_arrows,
 )
 from seasign.types import Cue, InputError, Subtitles
 
@@ -86,7 +87,7 @@ def write(path: Path, subtitles: Subtitles) -> None:
         return
     blocks = ["WEBVTT\n"]
     for cue, start, end in zip(subtitles.cues, times[::2], times[1::2], strict=True):
-        name = " ".join((cue.id or "").replace("-->", "->").split())
+        name = " ".join(without_arrows(cue.id or "").split())
         settings = " ".join((cue.settings or "").split())
         if settings.startswith("X1:"):  # SubRip's coordinates
             settings = ""

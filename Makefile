@@ -21,6 +21,7 @@ check: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python bench/speed.py
+	$(BIN)/python bench/quality.py
 	$(BIN)/python bench/results.py
 
 .venv/base: pyproject.toml

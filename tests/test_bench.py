@@ -1,0 +1,178 @@
+from dataclasses import replace
+from itertools import pairwise, permutations
+
+import numpy as np
+import pytest
+import quality
+
+from seasign.synthesis import synthesize
+from seasign.types import Cue
+
+
+@pytest.fixture(scope="module")
+def episode():
+    return synthesize(0, duration=1100, fps=None)
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+# --- Conditions -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", quality.CONDITIONS)
+def test_every_condition_makes_a_whole_episode_in_order(name):
+    made, similarity = quality.make(quality.CONDITIONS[name], 0)
+    assert len(made.cues) == len(made.reference) == len(made.runs) > 250
+    assert similarity.shape == (len(made.cues), len(made.signs))
+    for spans in (made.cues, made.signs):
+        assert all(span.start < span.end for span in spans)
+        assert all(a.end <= b.start for a, b in pairwise(spans))
+    assert [len(run) > 0 for run in made.runs] == quality.signed(made).tolist()
+
+
+@pytest.mark.parametrize("name", sorted(set(quality.CONDITIONS) - {"degraded signs", "cues stay up until the next"}))
+def test_runs_are_the_signs_of_their_cue(name):
+    made, _ = quality.make(quality.CONDITIONS[name], 0)
+    for true, run in zip(made.reference, made.runs, strict=True):
+        own = [sign for sign in made.signs if true.start <= sign.start and sign.end <= true.end]
+        if run:
+            assert list(made.signs[run.start : run.stop]) == own
+
+
+def test_degraded_signs_are_merged_split_dropped_and_jittered(episode):
+    worse = quality.degrade(episode, rng())
+    before, after = len(episode.signs), len(worse.signs)
+    assert (worse.cues, worse.reference) == (episode.cues, episode.reference)
+    assert before * 0.72 < after < before * 0.86  # merge .25 of the pairs that are close, split .10, drop .05
+    edges = np.array([(sign.start, sign.end) for sign in episode.signs]).ravel()
+    starts = np.array([sign.start for sign in worse.signs])
+    off = np.abs(starts[:, None] - edges).min(axis=1)
+    assert 0.02 < np.median(off) < 0.08
+    for true, run in zip(worse.reference, worse.runs, strict=True):
+        for sign in worse.signs[run.start : run.stop]:
+            assert sign.start < true.end + 0.4
+            assert sign.end > true.start - 0.4
+
+
+def test_in_the_pause_of_six_minutes_nobody_signs_72_cues():
+    made, _ = quality.make(quality.CONDITIONS[quality.PAUSE], 0)
+    silent = np.flatnonzero(~quality.signed(made))
+    assert len(silent) == 72
+    assert silent[-1] - silent[0] == 71
+    assert 330 < made.cues[silent[-1]].end - made.cues[silent[0]].start < 390
+    before, after = made.runs[silent[0] - 1], made.runs[silent[-1] + 1]
+    assert before.stop == after.start
+    assert made.signs[after.start].start - made.signs[before.stop - 1].end > 330
+
+
+def test_after_the_adverts_cues_come_later(episode):
+    broken = quality.advert(episode, rng())
+    later = [b.start - a.start for a, b in zip(episode.cues, broken.cues, strict=True)]
+    assert set(np.round(later, 6)) == {0.0, 14.0}
+    assert quality.true_lag(broken, quality.BREAK)[0] == pytest.approx(2, abs=0.3)
+
+
+def test_the_cues_of_another_episode_say_something_else(episode):
+    wrong = quality.wrong_subtitles(episode, rng())
+    assert wrong.signs == episode.signs
+    assert not quality.signed(wrong).any()
+    assert quality.true_lag(wrong) == (2.0, 2.0)
+
+
+def test_neighbours_that_nearly_touch_meet_half_way():
+    cues = [Cue(0, 1, "a"), Cue(1.5, 3, "b"), Cue(2.6, 4, "c"), Cue(5.5, 6, "d")]
+    joined = [(cue.start, cue.end) for cue in quality.join(cues, (2.0, 2.0))]
+    np.testing.assert_allclose(joined, [(2, 3.25), (3.25, 4.8), (4.8, 6), (7.5, 8)])
+
+
+# --- Scores ---------------------------------------------------------------------------------------------------------
+
+
+def outcome(episode, cues, kept=None, **said):
+    return quality.Outcome(episode, cues, np.ones(len(cues), bool) if kept is None else kept, **said)
+
+
+def test_the_truth_scores_full_marks_and_its_drops_count(episode):
+    silent = quality.leave_unsigned(episode, range(60))
+    real = quality.signed(silent)
+    scores = quality.score([outcome(silent, silent.reference, real, lag=2.0, confidence=1.0 - ~real)], True)
+    assert (scores.f1, scores.cue_f1, scores.right) == (100, 100, 100)
+    assert (scores.start_error, scores.near_error) == (0, 0)
+    assert (scores.drop_recall, scores.drop_precision) == (100, 100)
+    assert scores.lag_error == pytest.approx(abs(quality.true_lag(silent)[0] - 2))
+    assert np.isnan([scores.auroc, scores.found_first]).all()  # nothing is wrong
+
+
+def test_cues_kept_although_nobody_signs_them_cost_precision(episode):
+    silent = quality.leave_unsigned(episode, range(60))
+    scores = quality.score([outcome(silent, silent.reference, confidence=np.arange(len(silent.cues)))], True)
+    count = len(silent.cues)
+    assert (scores.f1, scores.right, scores.drop_recall) == (100, 100, 0)
+    assert scores.cue_f1 == pytest.approx(100 * 2 * (count - 60) / (2 * count - 60))
+    assert (scores.auroc, scores.found_first) == (1, 1)  # the 60 come first
+
+
+def test_errors_near_a_pause_are_seen_beside_those_of_all(episode):
+    silent = quality.leave_unsigned(episode, range(100, 110))
+    cues = [replace(cue, start=cue.start + 3 * (90 <= i < 120)) for i, cue in enumerate(silent.reference)]
+    scores = quality.score([outcome(silent, cues)], True)
+    assert (scores.start_error, scores.near_error) == (0, pytest.approx(3))
+
+
+def test_where_nothing_is_signed_there_is_only_dropping_to_score(episode):
+    wrong = quality.wrong_subtitles(episode, rng())
+    kept = np.arange(len(wrong.cues)) % 4 == 0
+    scores = quality.score([outcome(wrong, wrong.cues, kept)], False)
+    assert np.isnan([scores.f1, scores.cue_f1, scores.right, scores.start_error, scores.lag_error]).all()
+    assert 70 < scores.drop_recall < 80
+    assert scores.drop_precision == 100
+
+
+def test_an_aligner_without_an_assignment_leaves_the_cues_as_delivered():
+    made, similarity = quality.make(quality.CONDITIONS["late interpreter, 60 cues"], 0)
+    stuck = quality.run(quality.ALIGNERS["compat"], made, similarity, (2.0, 2.0))
+    assert stuck.infeasible
+    assert stuck.cues == made.cues
+
+
+# --- Confidence -----------------------------------------------------------------------------------------------------
+
+
+def draws(seed):
+    """Wrong or not, and confidences with ties."""
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(6) < 0.5
+    return wrong, rng.integers(0, 4, 6) / 4
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_auroc_is_the_share_of_pairs_in_the_right_order(seed):
+    wrong, confidence = draws(seed)
+    pairs = [(a < b) + (a == b) / 2 for a in confidence[wrong] for b in confidence[~wrong]]
+    assert quality.auroc(wrong, confidence) == pytest.approx(np.mean(pairs) if pairs else np.nan, nan_ok=True)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_found_first_is_the_mean_over_all_orders_of_equals(seed):
+    wrong, confidence = draws(seed)
+    looked = 2  # 30 % of 6, rounded up
+    orders = [list(order) for order in permutations(range(6)) if (np.diff(confidence[list(order)]) >= 0).all()]
+    shares = [wrong[order[:looked]].sum() / min(looked, wrong.sum()) for order in orders if wrong.any()]
+    assert quality.found_first(wrong, confidence) == pytest.approx(np.mean(shares) if shares else np.nan, nan_ok=True)
+
+
+def test_coverage_counts_the_edges_in():
+    truth, low, high = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 0.0, 3.5, 0.0]), np.array([2.0, 2.0, 4.0, 3.9])
+    assert quality.coverage(truth, low, high) == 0.5
+
+
+def test_targets_ask_more_where_something_has_no_partner():
+    scores = quality.measure(quality.BASIS, 1)
+    found = quality.targets(dict.fromkeys(quality.CONDITIONS, scores))
+    limits = {(aim.condition, aim.metric): aim.limit for aim in found}
+    best = max(scores["lag only"].f1, scores["compat"].f1)
+    assert limits[quality.BASIS, "default: f1@0.50"] == pytest.approx(best - 0.5)
+    assert limits[quality.PAUSE, "default: f1@0.50"] == pytest.approx(best + 3)
+    assert (quality.WRONG, "default: f1@0.50") not in limits

@@ -6,21 +6,28 @@ import platform
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
 BOOK, PAGE = HERE / "results.jsonl", HERE / "README.md"
 
 
+@cache
+def commit() -> str | None:
+    """The commit at the first record: later ones find the book itself changed."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True, check=False
+    )
+    return described.stdout.strip() or None
+
+
 def record(metric: str, value: float, unit: str, target: str = "", corpus: str = "synthetic") -> None:
     """Print a number and write it into the book, with when, what and where."""
     print(f"{metric:70} {value:10.4g} {unit} {'(target ' + target + ')' if target else ''}", flush=True)
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True, check=False
-    )
     entry = {
         "date": datetime.date.today().isoformat(),
-        "commit": commit.stdout.strip() or None,
+        "commit": commit(),
         "bench": Path(sys.argv[0]).stem,
         "corpus": corpus,
         "metric": metric,

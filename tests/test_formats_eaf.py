@@ -481,6 +481,29 @@ def test_times_are_rounded_half_up_to_milliseconds(tmp_path, time, read):
     assert eaf.read(tmp_path / "x.eaf")["SIGN"] == (Sign(0, read), Sign(read, 100))
 
 
+@pytest.mark.parametrize(("ids", "lost"), [(("rain", None), 1), (("1", "2"), 0), ((None, None), 0), (("2", "x"), 2)])
+def test_identifiers_of_cues_are_counted_where_they_are_lost(tmp_path, ids, lost):
+    cues = [Cue(second, second + 1, "x", name) for second, name in enumerate(ids)]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        eaf.write(tmp_path / "x.eaf", {"SUBTITLE": cues, "SUBTITLE_ALIGNED": cues})
+    assert [f"{lost} identifiers of cues are left out" in str(warning.message) for warning in caught] == [True] * bool(
+        lost
+    )
+
+
+def test_media_on_another_drive_are_linked_without_a_relative_path(tmp_path, monkeypatch):
+    def relpath(*_):
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(eaf.os.path, "relpath", relpath)
+    eaf.write(tmp_path / "x.eaf", {"SIGN": [Sign(0, 1)]}, media=[tmp_path / "x.mp4"])
+    (medium,) = etree.parse(tmp_path / "x.eaf").iter("MEDIA_DESCRIPTOR")
+    assert medium.get("MEDIA_URL").endswith("/x.mp4")
+    assert "RELATIVE_MEDIA_URL" not in medium.attrib
+    assert eaf.validate(tmp_path / "x.eaf") == []
+
+
 @pytest.mark.parametrize("time", [float("nan"), float("inf")])
 def test_a_time_that_is_not_finite_is_never_written(tmp_path, time):
     with pytest.raises(ValueError, match="cannot write"):

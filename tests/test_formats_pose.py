@@ -185,6 +185,21 @@ def test_a_rate_is_never_further_off_than_an_ntsc_rate_is_rounded(rate):
     assert abs(exact_rate(float(np.float32(rate))) / rate - 1) < 5e-6
 
 
+@pytest.mark.parametrize("rate", [1e-40, 3e-30, 1e-4, 2e6, 3e38])
+def test_a_rate_of_no_camera_is_refused(tmp_path, rate):
+    path = tmp_path / "a.pose"
+    path.write_bytes(pose_bytes(0.2, LAYOUTS[75], *made(), rate))
+    with pytest.raises(InputError, match="a frame rate of"):
+        pose.read(path)
+    np.savez(tmp_path / "a.npz", xyz=np.ones((2, 1, 3)), fps=rate, landmarks=["A.B"])
+    with pytest.raises(InputError, match="expected a number above 0"):
+        npz.read(tmp_path / "a.npz")
+
+
+def test_a_rate_that_no_simple_fraction_means_stays_what_it_is():
+    assert exact_rate(0.0012345678) == Fraction(0.0012345678)
+
+
 def test_the_exact_rate_and_the_provenance_lie_beside_the_file(tmp_path):
     path, beside = tmp_path / "a.pose", tmp_path / "a.pose.json"
     odd = Fraction(1_000_003, 40_001)  # no float32 tells this one from its neighbours

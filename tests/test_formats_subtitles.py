@@ -1,10 +1,14 @@
 """Subtitle files keep every byte but the times: WebVTT, SubRip, TTML."""
 
+import encodings.aliases
 import re
 import warnings
+from contextlib import suppress
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -328,6 +332,7 @@ def test_nasty_text_stays_inside_its_cue(tmp_path, suffix, texts):
     assert [words(text) for text in kept] == [words(plain(text)) for text in texts]
 
 
+@pytest.mark.filterwarnings("ignore:.* identifiers are lost:seasign.types.InputWarning")
 @pytest.mark.parametrize("target", MODULES)
 @pytest.mark.parametrize("source", MODULES)
 def test_every_format_becomes_every_other(file, tmp_path, source, target):
@@ -337,6 +342,7 @@ def test_every_format_becomes_every_other(file, tmp_path, source, target):
     assert spans_of(read_quietly(path)) == TIMES[source]
 
 
+@pytest.mark.filterwarnings("ignore:.* identifiers are lost:seasign.types.InputWarning")
 def test_conversion_keeps_what_the_target_knows(file, tmp_path):
     out = {suffix: tmp_path / f"out{suffix}" for suffix in MODULES}
     subtitles = read_quietly(file(".vtt", VTT))
@@ -369,6 +375,94 @@ def test_conversion_keeps_what_the_target_knows(file, tmp_path):
 def test_rounding_carries(tmp_path, seconds, stamp):
     text = written(tmp_path / "new.vtt", Subtitles((Cue(seconds, 4000, "x"),))).decode()
     assert f"{stamp} --> 01:06:40.000" in text
+
+
+TTML_HEAD = '<tt xmlns="http://www.w3.org/ns/ttml" xmlns:ttp="http://www.w3.org/ns/ttml#parameter" {}><body><div>'
+
+
+@pytest.mark.parametrize(
+    ("seconds", "milliseconds"),
+    [
+        (1.0005, 1001),  # 1.0005 * 1000 is 1000.4999999999999
+        (4.0015, 4002),
+        (0.0005, 1),
+        (-0.0005, 0),
+        (-0.0015, -1),
+        (1.0004999, 1000),
+        (0.00049999999, 0),
+        (Fraction(1, 2000), 1),
+        (Fraction(-1, 2000), 0),
+        (np.float64(2.0005), 2001),
+        (3, 3000),
+        (1e15 + 0.5, 1_000_000_000_000_000_500),
+    ],
+)
+def test_halves_are_rounded_up_as_they_stand_there(seconds, milliseconds):
+    assert whole_milliseconds(seconds) == milliseconds
+
+
+@pytest.mark.parametrize("suffix", MODULES)
+@pytest.mark.parametrize("time", [float("nan"), float("inf")])
+def test_a_time_that_is_not_finite_is_never_written(tmp_path, suffix, time):
+    with pytest.raises(ValueError, match="cannot write"):
+        written(tmp_path / f"new{suffix}", Subtitles((Cue(0, time, "x"),)))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("ids", "lost"),
+    [
+        (("rain", None, "sun"), 2),
+        (("7", "2", "b"), 2),
+        (("1", "2", "3"), 0),
+        (("7", "8", "9"), 0),
+        ((None, None, None), 0),
+    ],
+)
+def test_identifiers_that_numbers_cannot_hold_are_counted(tmp_path, ids, lost):
+    cues = Subtitles(tuple(Cue(second, second + 1, "x", name) for second, name in enumerate(ids)))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        written(tmp_path / "new.srt", cues)
+    assert [str(warning.message) for warning in caught] == [
+        f"{tmp_path / 'new.srt'}: {lost} of 3 identifiers are lost; SubRip has numbers only"
+    ] * bool(lost)
+
+
+@pytest.mark.parametrize(
+    "begin",
+    ["1000000000:00:00.000", "9999999999999999999s", "1000000000h", f"{'9' * 5000}:00:00", "0." + "1" * 5000 + "s"],
+)
+def test_absurd_times_are_broken_cues(file, begin):
+    path = file(".ttml", TTML_HEAD.format("") + f'<p begin="{begin}" end="00:00:09.000">x</p></div></body></tt>')
+    with pytest.raises(InputError, match=":1: expected a time, found begin="):
+        ttml.read(path)
+
+
+@pytest.mark.parametrize("rate", ["1e-999999999", "1e-300", "-1", "0", "x", "9" * 5000])
+def test_absurd_rates_are_refused(file, rate):
+    path = file(".ttml", TTML_HEAD.format(f'ttp:tickRate="{rate}"') + '<p begin="1t" end="2t">x</p></div></body></tt>')
+    with pytest.raises(InputError, match="is not a rate"):
+        ttml.read(path)
+
+
+def test_a_nearly_absurd_time_is_read(file):
+    path = file(
+        ".ttml", TTML_HEAD.format("") + '<p begin="999999999:00:00" end="999999999:00:01">x</p></div></body></tt>'
+    )
+    assert ttml.read(path).cues[0].start == 3600.0 * 999_999_999
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("codec", ["idna", *sorted({*encodings.aliases.aliases.values()})])
+def test_whatever_encoding_is_declared_a_file_is_read_or_refused(file, codec):
+    path = file(".ttml", f'<?xml version="1.0" encoding="{codec}"?>{TTML_HEAD.format("")}a..b</div></body></tt>')
+    if codec == "idna":  # decodes what it does not encode
+        with pytest.raises(InputError, match="would not write it back unchanged"):
+            ttml.read(path)
+    else:
+        with suppress(InputError):
+            ttml.read(path)
 
 
 @given(TIME)

@@ -5,12 +5,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seasign.formats import tables
-from seasign.types import Cue, InputError, Sign, Span
+from seasign.types import Cue, InputError, InputWarning, Sign, Span
 
 QUICK = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 times = st.integers(-10_000, 20_000_000).map(lambda milliseconds: milliseconds / 1000)
-texts = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(' ,;\t"\r\n'), max_size=8)
+texts = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0") | st.sampled_from(' ,;\t"\r\n'), max_size=8
+)
 names = st.none() | texts.filter(bool)
 scores = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 signs = st.lists(st.builds(Sign, times, times, names, scores), max_size=6).map(tuple)
@@ -86,11 +88,26 @@ def test_json_files_of_others_are_read(tmp_path, content, expected):
 
 
 @pytest.mark.parametrize(
+    ("suffix", "content"),
+    [(".csv", "start;end;text\r\n1.5;2;Café\r\n"), (".json", '[{"start": 1.5, "end": 2, "text": "Café"}]')],
+)
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+def test_tables_from_a_spreadsheet_are_read_in_its_encoding(tmp_path, suffix, content, codec):
+    path = put(tmp_path / f"x{suffix}", content.encode(codec))
+    if codec == "cp1252":
+        with pytest.warns(InputWarning, match="read as cp1252"):
+            assert tables.read(path) == (Cue(1.5, 2, "Café"),)
+    else:
+        assert tables.read(path) == (Cue(1.5, 2, "Café"),)
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", r"x\.csv: empty file"),
+        ("", r"x\.csv: the file is empty"),
         (" \r\n\n", r"x\.csv: empty file"),
-        (b"\xff\xfe\x00", r"x\.csv: not UTF-8 \(byte 0\)"),
+        (b"\xff\xfe\x00", r"x\.csv: begins with the mark of utf-16-le but is not valid"),
+        (b"start,end\x00\n1,2\n", r"x\.csv: is not text"),
         ("begin,end\n1,2\n", r"x\.csv:1: no column 'start' in \['begin', 'end'\]: name the columns"),
         ("\nstart\n1\n", r"x\.csv:2: no column 'end'"),
         ("1.0,2.0\n", r"x\.csv:1: no column 'start'"),
@@ -117,8 +134,9 @@ def test_what_is_no_csv_table_is_refused_with_its_line(tmp_path, content, messag
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", r"x\.json: empty file"),
-        (b"\xff", r"x\.json: not UTF-8"),
+        ("", r"x\.json: the file is empty"),
+        (b"\xff\x00", r"x\.json: is not text"),
+        ("[" * 100_000, r"x\.json: too many lists within lists"),
         ('[{"start": 1,\n "end": 2}', r"x\.json:2: not a whole JSON file"),
         ("start,end\n1,2\n", r"x\.json:1: not a whole JSON file"),
         ("3", r"x\.json: the document is not a list"),

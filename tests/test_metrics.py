@@ -3,6 +3,7 @@ import gzip
 import json
 import math
 import random
+import time
 import warnings
 from dataclasses import replace
 from fractions import Fraction
@@ -13,7 +14,17 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from seasign.metrics import THRESHOLDS, Counts, Found, count_cues, evaluate, evaluate_drops, find_dropped, prepare_cues
+from seasign.metrics import (
+    THRESHOLDS,
+    Counts,
+    Found,
+    _pair_by_text,
+    count_cues,
+    evaluate,
+    evaluate_drops,
+    find_dropped,
+    prepare_cues,
+)
 from seasign.types import Cue, InputError, InputWarning
 
 HERE = Path(__file__).parent
@@ -574,3 +585,35 @@ def test_json_names_every_score_and_nothing_scored_is_null():
 def test_the_examples_of_the_documentation_hold():
     failed, tried = doctest.testfile(str(HERE.parent / "docs" / "metrics.md"), module_relative=False)
     assert (failed, tried > 5) == (0, True)
+
+
+def pair_by_text_slowly(reference, estimate):
+    """The same by a direct loop over all pairs: as many equal texts as keep both orders, then the closest in time."""
+    weight = np.zeros((len(reference) + 1, len(estimate) + 1))
+    for i, cue in enumerate(reference):
+        for j, other in enumerate(estimate):
+            value = 1 + 1 / (1 + abs(other.start - cue.start)) / (1 + len(reference)) if cue.text == other.text else -1
+            weight[i + 1, j + 1] = max(weight[i, j + 1], weight[i + 1, j], weight[i, j] + value)
+    return weight[-1, -1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_repeated_texts_are_paired_as_by_a_direct_loop(data):
+    cues = st.lists(st.builds(Cue, st.integers(0, 50), st.just(60), st.sampled_from("abc")), max_size=9)
+    reference, estimate = data.draw(cues), data.draw(cues)
+    partner = _pair_by_text(reference, estimate)
+    pairs = [(i, j) for j, i in enumerate(partner) if i >= 0]
+    assert pairs == sorted(pairs)
+    assert len({i for i, _ in pairs}) == len(pairs)
+    assert all(reference[i].text == estimate[j].text for i, j in pairs)
+    closeness = sum(1 / (1 + abs(estimate[j].start - reference[i].start)) for i, j in pairs)
+    assert len(pairs) + closeness / (1 + len(reference)) == pytest.approx(pair_by_text_slowly(reference, estimate))
+
+
+def test_two_thousand_cues_of_two_texts_are_paired_at_once():
+    reference = [Cue(second, second + 1, "ab"[second % 2]) for second in range(2000)]
+    began = time.perf_counter()
+    partner = _pair_by_text(reference, reference[:500] + reference[501:])
+    assert time.perf_counter() - began < 5  # a pair at a time takes half a minute
+    assert partner == [*range(500), *range(501, 2000)]

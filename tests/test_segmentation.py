@@ -135,6 +135,18 @@ def test_the_gate_counts_and_prints():
     assert np.isnan(gate([], poses).rate)
 
 
+def test_the_gate_counts_the_bouts_of_one_sign_in_any_order():
+    poses = Poses(np.zeros((100, 1, 3), np.float32), np.ones((100, 1), np.float32), Fraction(25), ("X",))
+    random = np.random.default_rng(0)
+    for _ in range(30):
+        starts = random.integers(0, 40, random.integers(1, 12)) / 10
+        signs = [
+            Sign(start, start + length / 10) for start, length in zip(starts, random.integers(1, 6, 12), strict=False)
+        ]
+        inside = [sum(bout.start <= sign.start < bout.end for sign in signs) for bout in phrases(signs)]
+        assert gate(signs, poses).single == inside.count(1) / len(inside)
+
+
 def test_merging_equals_the_published_code():
     for case in json.loads(gzip.decompress(GOLDEN.read_bytes()))["merge_cases"]:
         base, new = ([Sign(*span) for span in case[name]] for name in ("base", "new"))

@@ -306,12 +306,14 @@ def _pair_by_text(reference: Sequence[Cue], estimate: Sequence[Cue]) -> list[int
     where: dict[str, list[int]] = {}
     for j, cue in enumerate(estimate):
         where.setdefault(_words(cue), []).append(j)
+    starts = np.array([cue.start for cue in estimate])
     best = np.zeros((len(reference) + 1, len(estimate) + 1))  # the best pairing of the first i with the first j
     for i, cue in enumerate(reference):
         best[i + 1] = best[i]
-        for j in where.get(_words(cue), ()):
-            closeness = 1 / (1 + abs(estimate[j].start - cue.start))  # all of it together weighs less than one pair
-            best[i + 1, j + 1] = max(best[i, j + 1], best[i, j] + 1 + closeness / (1 + len(reference)))
+        same = np.array(where.get(_words(cue), ()), int)
+        closeness = 1 / (1 + np.abs(starts[same] - cue.start))  # all of it together weighs less than one pair
+        paired = best[i, same] + 1 + closeness / (1 + len(reference))
+        best[i + 1, same + 1] = np.maximum(best[i, same + 1], paired)
         np.maximum.accumulate(best[i + 1], out=best[i + 1])
     partner = [-1] * len(estimate)
     i, j = len(reference), len(estimate)

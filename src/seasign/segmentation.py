@@ -153,8 +153,9 @@ def gate(signs: Sequence[Span], poses: Poses) -> Gate:
     """Count signs and bouts of any segmenter, and the rates that show when it went wrong."""
     spans = phrases(signs)
     signing = sum(span.duration for span in spans)
-    starts = np.array([sign.start for sign in signs])
-    single = sum(int(((starts >= span.start) & (starts < span.end)).sum() == 1) for span in spans)
+    starts = np.sort([sign.start for sign in signs])
+    first, stop = np.searchsorted(starts, np.array([(span.start, span.end) for span in spans]).reshape(-1, 2).T)
+    single = int((stop - first == 1).sum())
     return Gate(
         signs=len(signs),
         bouts=len(spans),

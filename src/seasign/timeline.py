@@ -1,7 +1,8 @@
 """A picture of an alignment: signs and cues on lanes of time, as SVG."""
 
+import html
+import re
 from collections.abc import Mapping, Sequence
-from html import escape
 from math import ceil
 
 from seasign.types import Cue, Sign, Span
@@ -9,6 +10,7 @@ from seasign.types import Cue, Sign, Span
 COLORS = ("#999999", "#e69f00", "#0072b2", "#009e73", "#cc79a7")  # told apart by colour-blind eyes (Okabe and Ito)
 LEFT, WIDTH, LANE, AXIS, GAP = 92, 1120, 20, 16, 14  # pixels: names, time, one lane, the scale, between rows
 LETTER = 5.6  # pixels: width of a letter, roughly
+FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in XML, escaped or not
 
 
 def draw_timeline(lanes: Mapping[str, Sequence[Span]], seconds: float | None = None, row: float = 30.0) -> str:
@@ -51,7 +53,7 @@ def _row(lanes: Mapping[str, Sequence[Span]], start: float, length: float, top: 
         )
     for index, (name, spans) in enumerate(lanes.items()):
         y = top + AXIS + index * LANE
-        lines.append(f'<text x="{LEFT - 8}" y="{y + 14:.1f}" text-anchor="end">{escape(name)}</text>')
+        lines.append(f'<text x="{LEFT - 8}" y="{y + 14:.1f}" text-anchor="end">{_escaped(name)}</text>')
         for number, span in enumerate(spans, 1):
             left, right = max(span.start, start), min(span.end, start + length)
             if left < right:
@@ -65,10 +67,10 @@ def _box(x: float, y: float, width: float, height: float, color: str, label: str
     room = int((width - 6) / LETTER)
     shown = label if len(label) <= room else label[: room - 1] + "…" if room > 3 else ""
     return [
-        f"<g><title>{escape(label)} ({span.start:.2f} - {span.end:.2f} s)</title>",
+        f"<g><title>{_escaped(label)} ({span.start:.2f} - {span.end:.2f} s)</title>",
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width - 0.8, 0.8):.1f}" height="{height}" rx="2" fill="{color}" '
         'fill-opacity="0.35" stroke="#444444" stroke-width="0.4"/>',
-        f'<text x="{x + 3:.1f}" y="{y + 12:.1f}">{escape(shown)}</text></g>',
+        f'<text x="{x + 3:.1f}" y="{y + 12:.1f}">{_escaped(shown)}</text></g>',
     ]
 
 
@@ -82,3 +84,8 @@ def _label(span: Span, number: int) -> str:
 def _clock(second: int) -> str:
     """Minutes and seconds."""
     return f"{second // 60}:{second % 60:02d}"
+
+
+def _escaped(text: str) -> str:
+    """Text as XML has it."""
+    return html.escape(FORBIDDEN.sub("\ufffd", text))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from seasign.formats.timed_text import warn_of_odd_times
-from seasign.types import Cue, InputError, Poses, Sign, Span, Subtitles
+from seasign.types import Alignment, Cue, InputError, Poses, Sign, Span, Subtitles
 
 Kind = TypeVar("Kind", Cue, Sign)
 SUBTITLES = {".vtt": "vtt", ".srt": "srt", ".ttml": "ttml", ".xml": "ttml"}
@@ -40,19 +40,21 @@ def write(path: Path | str, value: Any, **how: Any) -> None:
         OSError: The file cannot be written; what was there is as it was.
     """
     suffix = Path(path).suffix.lower()
+    if isinstance(value, Alignment):
+        raise InputError(f"{path}: an alignment is more than a file holds; write alignment.cues")
     if isinstance(value, Poses):
         accepted = POSES
     elif isinstance(value, Mapping):
-        accepted = TIERS
+        accepted, value = TIERS, {tier: tuple(spans) for tier, spans in value.items()}
     else:
-        cues = value.cues if isinstance(value, Subtitles) else value
+        cues = value.cues if isinstance(value, Subtitles) else tuple(value)
         accepted = TIERS | TABLES if any(not isinstance(cue, Cue) for cue in cues) else SUBTITLES | TIERS | TABLES
         if suffix in TIERS:
             value = {"SUBTITLE" if all(isinstance(cue, Cue) for cue in cues) else "SIGN": cues}
         elif suffix in TABLES:
             value = cues
         elif not isinstance(value, Subtitles):
-            value = Subtitles(tuple(cues))
+            value = Subtitles(cues)
     _module(path, accepted).write(Path(path), value, **how)
 
 

@@ -39,7 +39,11 @@ def read_text(path: Path) -> tuple[str, str]:
         text, codec = _legacy_text(path, data)
     if "\0" in text:
         raise InputError(f"{path}: is not text; choose another file")
-    if text.encode(codec) != data:
+    try:
+        unchanged = text.encode(codec) == data
+    except UnicodeError:
+        unchanged = False
+    if not unchanged:
         raise InputError(f"{path}: {codec} would not write it back unchanged; save it as UTF-8")
     return text, codec
 

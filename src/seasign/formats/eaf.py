@@ -11,6 +11,7 @@ import warnings
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise, takewhile
 from mimetypes import MimeTypes
@@ -22,6 +23,7 @@ from lxml import etree
 from lxml.etree import _Element as Element
 
 from seasign.formats import disk
+from seasign.formats.timed_text import identifiers_lost, whole_milliseconds
 from seasign.types import Cue, InputError, InputWarning, Sign, Span
 
 LINGUISTIC_TYPE = "seasign"  # of the tiers we write: aligned to time, dependent on no other tier
@@ -96,6 +98,8 @@ def write(
     starts (equal ones stay as they come), those that end before or where they start become 1 ms long, overlapping
     ones end where the next one starts, at least 1 ms later, and negative times become 0. Each kind of change is
     warned of once per tier, with its count; no annotation is lost. Times are rounded to whole milliseconds, half up.
+    Tiers have no place for the identifiers of cues: those that are more than numbers counting from 1 are counted in a
+    warning too.
 
     Args:
         like: An ELAN file to start from. Tiers of these names are replaced where they stand and keep their attributes,
@@ -115,6 +119,9 @@ def write(
         for oddity, count in oddities.items():
             found = f"{count} of {len(spans)} annotations {oddity}"
             warnings.warn(f"{path}: tier {name!r}: {found}", InputWarning, stacklevel=2)
+    if lost := {name for spans in tiers.values() for name in identifiers_lost(spans)}:
+        found = f"{len(lost)} identifiers of cues are left out, for which tiers have no place"
+        warnings.warn(f"{path}: {found}", InputWarning, stacklevel=2)
     data = _edit(source, data, rows)
     with disk.replacing(path) as temporary:
         temporary.write_bytes(data)
@@ -160,7 +167,8 @@ def _parse(path: Path, data: bytes) -> Element:
     try:
         root = etree.fromstring(data, _parser())
     except etree.XMLSyntaxError as error:
-        raise InputError(f"{path}:{error.lineno}: not whole XML ({error.msg}): save it again in ELAN") from None
+        what = " ".join(str(error.msg).split())  # some messages of libxml2 have two lines
+        raise InputError(f"{path}:{error.lineno}: not whole XML ({what}): save it again in ELAN") from None
     if root.tag != "ANNOTATION_DOCUMENT":
         raise InputError(
             f"{path}:{root.sourceline}: <{root.tag}> is not an ELAN document: expected ANNOTATION_DOCUMENT"
@@ -291,12 +299,13 @@ def _fresh(path: Path, media: Sequence[Path]) -> bytes:
     root.set(f"{{{xsi}}}noNamespaceSchemaLocation", "http://www.mpi.nl/tools/elan/EAFv3.0.xsd")
     header = etree.SubElement(root, "HEADER", {"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"})
     for medium in media:
-        relative = Path(os.path.relpath(medium, path.parent)).as_posix()
         descriptor = {
             "MEDIA_URL": "file:///" + medium.resolve().as_posix().lstrip("/"),  # as ELAN writes it: no %20
             "MIME_TYPE": MimeTypes().guess_type(medium.name)[0] or "unknown",  # the built-in table: same everywhere
-            "RELATIVE_MEDIA_URL": relative if relative.startswith("../") else f"./{relative}",
         }
+        with suppress(ValueError):  # from one Windows drive to another there is no relative path
+            relative = Path(os.path.relpath(medium, path.parent)).as_posix()
+            descriptor["RELATIVE_MEDIA_URL"] = relative if relative.startswith("../") else f"./{relative}"
         etree.SubElement(header, "MEDIA_DESCRIPTOR", descriptor)
     etree.SubElement(header, "PROPERTY", {"NAME": "lastUsedAnnotationId"}).text = "0"
     etree.SubElement(root, "TIME_ORDER")
@@ -309,7 +318,7 @@ def _fit(spans: Sequence[Span]) -> tuple[list[Row], Counter[str]]:
     rows: list[Row] = []
     oddities: Counter[str] = Counter()
     for span in sorted(spans, key=lambda span: span.start):
-        start, end = _milliseconds(span.start), _milliseconds(span.end)
+        start, end = whole_milliseconds(span.start), whole_milliseconds(span.end)
         oddities["had a negative time, which is now 0"] += min(start, end) < 0
         oddities["ended before or where they start and are now 1 ms long"] += end <= start
         start = max(start, 0)
@@ -321,13 +330,6 @@ def _fit(spans: Sequence[Span]) -> tuple[list[Row], Counter[str]]:
         value = span.text if isinstance(span, Cue) else span.gloss if isinstance(span, Sign) else None
         rows.append((start, max(end, start + 1), value))
     return rows, +oddities
-
-
-def _milliseconds(seconds: float) -> int:
-    """Rounded half up; 1.0005 is a half, although 1.0005 * 1000 is a little less."""
-    if not math.isfinite(seconds):
-        raise ValueError(f"cannot write {seconds} as a time")
-    return math.floor(round(seconds * 1000, 6) + 0.5)
 
 
 def _edit(source: Path, data: bytes, tiers: Mapping[str, Sequence[Row]]) -> bytes:

@@ -22,7 +22,7 @@ from seasign.formats.rate import exact_rate
 from seasign.types import InputError, Poses
 
 # What numpy and zipfile raise on bytes that are not what they should be
-DAMAGE = (ValueError, EOFError, NotImplementedError, MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
+DAMAGE = (ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 ARRAYS = ("xyz", "keypoints", "confidence", "visibility", "fps", "landmarks", "provenance")
 
 
@@ -111,7 +111,8 @@ def _rate(path: Path, fps: Any) -> Fraction:
     try:
         if fps.size == 2:
             rate = Fraction(int(fps.ravel()[0]), int(fps.ravel()[1]))
-            return rate if rate > 0 else exact_rate(rate)
+            exact_rate(rate)  # which refuses what is no rate
+            return rate
         return exact_rate(fps.item())
     except (ValueError, TypeError, ArithmeticError) as error:
         raise InputError(f"{path}: fps is {fps.tolist()}; expected a number above 0, or two: 30000 1001") from error

@@ -146,7 +146,7 @@ def write(path: Path, poses: Poses) -> None:
         if poses.provenance is None:
             note.unlink(missing_ok=True)
         else:
-            about = {"fps": str(poses.fps), "frames": frames, "provenance": dict(poses.provenance)}
+            about = {"fps": str(Fraction(poses.fps)), "frames": frames, "provenance": dict(poses.provenance)}
             write_text(note, json.dumps(about, indent=1) + "\n")
 
 
@@ -252,15 +252,17 @@ def _note(path: Path) -> Path:
 
 def _noted(path: Path, rate: float, frames: int, version: float) -> tuple[Fraction, Mapping[str, object] | None]:
     """The exact frame rate, and provenance: from the JSON file if it was written for these frames, else as guessed."""
-    if not 0 < rate < float("inf"):
-        raise InputError(f"{path}: a frame rate of {rate:g} in the header; write the real one with pose-format")
+    try:
+        guess = exact_rate(rate)
+    except ValueError as error:
+        raise InputError(f"{path}: {error} in the header; write the real one with pose-format") from None
     whole = round(version, 3) < 0.2
     try:
         about = json.loads(_note(path).read_text(encoding="utf-8"))
-        exact = Fraction(about["fps"])
+        exact = Fraction(*map(int, about["fps"].split("/")))
         if about["frames"] == frames and rate == (int(exact) if whole else np.float32(exact)):
             return exact, about["provenance"]
-    except (OSError, ValueError, KeyError, TypeError, ArithmeticError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError):
         pass  # there is none, or it is somebody else's
     if whole and rate in CUT:
         warnings.warn(
@@ -269,7 +271,7 @@ def _noted(path: Path, rate: float, frames: int, version: float) -> tuple[Fracti
             InputWarning,
             stacklevel=3,
         )
-    return exact_rate(rate), None
+    return guess, None
 
 
 def _components(landmarks: Sequence[str]) -> list[PoseHeaderComponent]:

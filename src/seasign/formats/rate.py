@@ -5,6 +5,8 @@ from fractions import Fraction
 import numpy as np
 
 NTSC = Fraction(1000, 1001)  # 23.976, 29.97 and 59.94 are whole numbers times this
+SLOWEST, FASTEST = 1e-3, 1e6  # frames/s of any recording; what lies beyond is damage
+SIMPLE = 10_000  # the largest denominator to try
 NEAR = 4e-6  # relative: 29.97 for 30000/1001 is off by 1e-6, two neighbouring rates differ by 1e-3
 
 
@@ -15,15 +17,13 @@ def exact_rate(fps: float | Fraction) -> Fraction:
     (Fraction(25, 1), Fraction(30000, 1001), Fraction(359, 12))
 
     Raises:
-        ValueError: `fps` is not a positive number.
+        ValueError: `fps` is not a number between SLOWEST and FASTEST.
     """
-    if not 0 < fps < float("inf"):
+    if not SLOWEST <= fps <= FASTEST:
         raise ValueError(f"a frame rate of {fps}")
     value = Fraction(fps)
     for meant in (Fraction(round(value)), round(value / NTSC) * NTSC):
         if abs(value - meant) < NEAR * value:
             return meant
-    largest = 1
-    while np.float32(simplest := value.limit_denominator(largest)) != np.float32(fps):
-        largest += 1
-    return simplest
+    simplest = (value.limit_denominator(largest) for largest in range(1, SIMPLE))
+    return next((rate for rate in simplest if np.float32(rate) == np.float32(fps)), value)

@@ -11,6 +11,7 @@ from seasign.formats.timed_text import (
     broken_timing,
     cut,
     format_stamp,
+    identifiers_lost,
     own_document,
     parse_stamp,
     payload,
@@ -19,6 +20,7 @@ from seasign.formats.timed_text import (
     splice,
     split_lines,
     times_to_write,
+    warn,
     warn_of_odd_times,
 )
 from seasign.types import Cue, InputError, Subtitles
@@ -75,7 +77,8 @@ def write(path: Path, subtitles: Subtitles) -> None:
     """Write a SubRip file: the document it was read from with the times of the cues, else a new one.
 
     Times are rounded to the millisecond, half up; one that did not change stays as written. In a new file the cues are
-    numbered from 1, unless all have numbers; tags that SubRip does not know and empty lines inside a cue are left out.
+    numbered from 1, unless all have numbers, and a warning counts the identifiers that are lost; tags that SubRip does
+    not know and empty lines inside a cue are left out.
 
     Raises:
         InputError: The cues are not as many as in their document.
@@ -89,6 +92,8 @@ def write(path: Path, subtitles: Subtitles) -> None:
     numbers = [cue.id or "" for cue in subtitles.cues]
     if not all(_NUMBER.fullmatch(number) for number in numbers):
         numbers = [str(i + 1) for i in range(len(numbers))]
+        if lost := identifiers_lost(subtitles.cues):
+            warn(f"{path}: {len(lost)} of {len(numbers)} identifiers are lost; SubRip has numbers only")
     blocks = []
     for cue, number, start, end in zip(subtitles.cues, numbers, times[::2], times[1::2], strict=True):
         timing = f"{format_stamp(start, '00:00:00,000')} --> {format_stamp(end, '00:00:00,000')}"

@@ -21,17 +21,14 @@ Row = tuple[str, Mapping[str, Any]]  # where it stands, to be followed by the na
 def read(path: Path) -> tuple[Sign, ...] | tuple[Cue, ...]:
     """Cues when there is a column `text`, else signs; in the order of the file, whatever their times.
 
-    CSV is UTF-8: a line of names, then lines of cells parted by `,`, `;` or tabs. JSON is `{"signs": [...]}`,
+    CSV is a line of names, then lines of cells parted by `,`, `;` or tabs. JSON is `{"signs": [...]}`,
     `{"cues": [...]}` or the bare list. Other columns and keys are passed over; an empty cell or null is None.
 
     Raises:
         InputError: The file is empty, cut off, no table or lacks a column, or a time or score is no finite number;
             the message names the line or the item.
     """
-    try:
-        content = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 (byte {error.start}): save it as UTF-8") from None
+    content = disk.read_text(path)[0].removeprefix("\ufeff")
     if not content.strip():
         raise InputError(
             f"{path}: empty file: expected signs ({','.join(SIGN_COLUMNS)}) or cues ({','.join(CUE_COLUMNS)})"
@@ -73,8 +70,7 @@ def write(path: Path, spans: Sequence[Span]) -> None:
     else:
         lines = [columns, *(map(_quoted, item.values()) for item in items)]
         content = "".join(",".join(line) + "\n" for line in lines)
-    with disk.replacing(path) as temporary:
-        temporary.write_bytes(content.encode())
+    disk.write_text(path, content)
 
 
 def _read_csv(path: Path, content: str) -> tuple[bool, list[Row]]:
@@ -111,6 +107,8 @@ def _read_json(path: Path, content: str) -> tuple[bool, list[Row]]:
         document = json.loads(content)
     except json.JSONDecodeError as error:
         raise InputError(f"{path}:{error.lineno}: not a whole JSON file ({error.msg}): export it again") from None
+    except RecursionError:
+        raise InputError(f"{path}: too many lists within lists: expected a list of signs or cues") from None
     key, items = "", document
     if isinstance(document, dict):
         if len(keys := [key for key in ("signs", "cues") if key in document]) != 1:

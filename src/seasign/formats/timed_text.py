@@ -4,9 +4,10 @@ import html
 import re
 import warnings
 from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 from itertools import accumulate, chain, pairwise, zip_longest
-from math import floor
+from math import floor, isfinite
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,8 +47,16 @@ def split_lines(text: str) -> list[Line]:
 
 
 def whole_milliseconds(seconds: float | Fraction) -> int:
-    """The nearest millisecond, half up: 0.0005 is 1, -0.0005 is 0."""
-    return floor(seconds * 1000 + Fraction(1, 2))
+    """The nearest millisecond of the decimal that stands there, half up: 1.0005 is 1001, -0.0005 is 0.
+
+    Raises:
+        ValueError: It is not finite.
+    """
+    if isinstance(seconds, Fraction):
+        return floor(seconds * 1000 + Fraction(1, 2))
+    if not isfinite(seconds):
+        raise ValueError(f"cannot write {seconds} as a time")
+    return floor(Decimal(repr(float(seconds))) * 1000 + Decimal("0.5"))  # 1.0005 * 1000 is 1000.4999999999999
 
 
 def parse_stamp(stamp: str) -> int:
@@ -95,6 +104,13 @@ def times_to_write(path: Path, cues: Sequence[Cue]) -> list[int]:
     if early := sum(min(pair) < 0 for pair in zip(times[::2], times[1::2], strict=True)):
         warn(f"{path}: {early} of {len(cues)} cues begin or end before zero; written as zero")
     return [max(time, 0) for time in times]
+
+
+def identifiers_lost(spans: Sequence[Span]) -> list[str]:
+    """The identifiers that a format loses which has none, or only counts from 1."""
+    return [
+        span.id for number, span in enumerate(spans, 1) if isinstance(span, Cue) and span.id not in (None, str(number))
+    ]
 
 
 def own_document(path: Path, subtitles: Subtitles, suffix: str) -> Document | None:

@@ -28,8 +28,10 @@ from seasign.types import Cue, InputError, Subtitles
 
 _NAME = re.compile(rb"<[^\s/>]+")
 _ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
-_CLOCK = re.compile(r"([0-9]+):([0-5][0-9]):([0-5][0-9])(?:(\.[0-9]+)|:([0-9]{2,}))?")
-_OFFSET = re.compile(r"([0-9]+)(\.[0-9]+)?(h|ms|m|s|f|t)")
+_CLOCK = re.compile(r"([0-9]{1,9}):([0-5][0-9]):([0-5][0-9])(?:(\.[0-9]{1,99})|:([0-9]{2,9}))?")
+_OFFSET = re.compile(r"([0-9]{1,18})(\.[0-9]{1,99})?(h|ms|m|s|f|t)")
+_RATE = re.compile(r"\s*[0-9]{1,18}(\.[0-9]{1,18})?\s*")  # no exponent: 1e-999999999 takes all memory
+LONGEST = 3600 * 10**9  # seconds; as in WebVTT, hours have nine digits
 _XML_NAME = re.compile(r"[A-Za-z_][\w.-]*")
 
 
@@ -44,17 +46,20 @@ class _Clock:
     drop: str = "nonDrop"
 
     def seconds(self, expression: str) -> Fraction | None:
-        """Exact seconds; None where it is no time expression."""
+        """Exact seconds; None where it is no time expression, or absurdly late."""
         if match := _OFFSET.fullmatch(expression):
-            return Fraction(match[1] + (match[2] or "")) * self._unit(match[3])
+            seconds = Fraction(match[1] + (match[2] or "")) * self._unit(match[3])
+            return seconds if seconds < LONGEST else None
         match = _CLOCK.fullmatch(expression)
         if match is None or int(match[5] or 0) >= self.frame_rate:
             return None
         hours, minutes, frames = int(match[1]), int(match[2]), int(match[5] or 0)
         whole = 3600 * hours + 60 * minutes + int(match[3]) + Fraction(match[4] or 0)
         if self.smpte:
-            return (whole * self.frame_rate + frames - self._dropped(60 * hours + minutes)) / self.rate
-        return whole + frames / self.rate
+            seconds = (whole * self.frame_rate + frames - self._dropped(60 * hours + minutes)) / self.rate
+        else:
+            seconds = whole + frames / self.rate
+        return seconds if seconds < LONGEST else None
 
     def expression(self, wanted: int, base: Fraction, like: str) -> str:
         """Write `wanted` milliseconds as time after `base` seconds, in the style of `like` if that can say it.
@@ -135,7 +140,9 @@ def _clock_of(path: Path, root: dict[str, str]) -> _Clock:
         numerator, denominator = re.split(r"[\s:]+", values.get("frameRateMultiplier", "1 1").strip())
         rate = frame_rate * Fraction(int(numerator), int(denominator))
         default = frame_rate * int(values.get("subFrameRate", 1)) if "frameRate" in values else 1
-        ticks = Fraction(values.get("tickRate", default))
+        ticks = Fraction(default)
+        if "tickRate" in values:
+            ticks = Fraction(values["tickRate"]) if _RATE.fullmatch(values["tickRate"]) else Fraction(0)
         if min(rate, ticks) <= 0:
             raise ValueError
     except (ValueError, ZeroDivisionError):

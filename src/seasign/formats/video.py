@@ -54,7 +54,11 @@ def probe(path: Path) -> Video:
         if stream.duration and stream.time_base:
             length = float(stream.duration * stream.time_base)
         height, width = (first.height, first.width) if first.rotation % 180 == 0 else (first.width, first.height)
-        return Video(exact_rate(rate), length, width, height)
+        try:
+            exact = exact_rate(rate)
+        except ValueError as error:
+            raise InputError(f"{path}: {error}; convert the video first") from None
+        return Video(exact, length, width, height)
 
 
 def frames(

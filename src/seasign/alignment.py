@@ -7,10 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
-from seasign.embedding import Embedder, compare, normalize
+from seasign.embedding import NEIGHBOURS, Embedder, compare, normalize, weigh_evidence
+from seasign.posterior import Posterior, infer, margins
 from seasign.segmentation import TRAINING_FREE, Segmenter, segment
-from seasign.solver import Problem, nearest, solve
+from seasign.solver import Prices, Problem, nearest, solve
 from seasign.types import Alignment, Costs, Cue, InputError, InputWarning, Normalization, Poses, Sign, Span
+
+
+WEIGHTS = ("w_dur", "w_gap", "w_sim")
 
 
 @dataclass(frozen=True)
@@ -107,61 +111,107 @@ def assign(
     ordered = [signs[j] for j in sign_order]
     if similarity is not None and not (_ascending(order) and _ascending(sign_order)):
         similarity = similarity[np.ix_(order, sign_order)]
-    problem = lay_out([cues[i] for i in order], ordered, similarity, costs.window, normalization)
-    solution = solve(problem, *(np.array([weight], float) for weight in (costs.w_dur, costs.w_gap, costs.w_sim)))
+    in_time = [cues[i] for i in order]
+    problem = lay_out(in_time, ordered, costs)
+    prices = price_list([costs])
+    if similarity is not None:
+        problem = _rewarded(problem, similarity, costs, normalization)
+    solution = solve(problem, prices)
     if solution.stuck[0] < len(cues):
         raise InputError(_stuck(cues, int(order[solution.stuck[0]]), len(signs), costs))
-    first, stop = refine(problem, solution.boundaries[0], costs)
+    first, stop = solution.first[0], solution.stop[0]
+    boundaries = (*np.where(first < stop, first, np.append(0, np.maximum.accumulate(stop)[:-1])).tolist(), int(stop.max()))
+    if costs.compat:
+        first, stop = refine(problem, first, stop, costs)
     moved, runs = list(cues), [()] * len(cues)
     for i, j, k in zip(order.tolist(), first.tolist(), stop.tolist(), strict=True):
-        moved[i] = replace(cues[i], start=ordered[j].start, end=ordered[k - 1].end)
-        runs[i] = tuple(ordered[j:k])
-    return Alignment(tuple(moved), tuple(runs), tuple(solution.boundaries[0].tolist()), float(solution.cost[0]))
+        if j < k:
+            moved[i] = replace(cues[i], start=ordered[j].start, end=ordered[k - 1].end)
+            runs[i] = tuple(ordered[j:k])
+    return Alignment(tuple(moved), tuple(runs), boundaries, float(solution.cost[0]))
 
 
-def lay_out(
-    cues: Sequence[Span],
-    signs: Sequence[Span],
-    similarity: Float[np.ndarray, "cues signs"] | None = None,
-    window: int | None = Costs.window,
-    normalization: Normalization = Normalization(),
-) -> Problem:
+def price_list(settings: Sequence[Costs]) -> Prices:
+    """The prices of several settings, side by side; all of them drop, and skip, or none."""
+
+    def column(name: str) -> Float64[np.ndarray, " settings"] | None:
+        values = [None if costs.compat else getattr(costs, name) for costs in settings]
+        return None if None in values else np.array(values, float)
+
+    w_dur, w_gap, w_sim = (np.array([getattr(costs, name) for costs in settings], float) for name in WEIGHTS)
+    return Prices(w_dur, w_gap, w_sim, column("drop"), column("skip"))
+
+
+def lay_out(cues: Sequence[Span], signs: Sequence[Span], costs: Costs = Costs()) -> Problem:
     """The arrays that `solve` works on. Cues and signs come in order of time."""
-    cue_start, cue_end = _times(cues)
-    sign_start, sign_end = _times(signs)
-    middles, sign_middles = (cue_start + cue_end) / 2, (sign_start + sign_end) / 2
-    reach = nearest(middles, sign_middles, window)
-    problem = Problem(cue_start, cue_end, sign_start, sign_end, reach.min(axis=1), reach.max(axis=1))
-    if similarity is None:
-        return problem
-    neighbours, rewards = normalize(similarity, middles, sign_middles, normalization)
-    columns = neighbours - problem.low[:, None]
-    inside = (columns >= 0) & (columns < problem.width)
-    summed = np.zeros((len(cues), problem.width + 1))
+    (cue_start, cue_end), (sign_start, sign_end) = _times(cues), _times(signs)
+    reach = nearest((cue_start + cue_end) / 2, (sign_start + sign_end) / 2, costs.window)
+    low, high = reach.min(axis=1), reach.max(axis=1)
+    block = np.zeros(len(signs), int)
+    if not costs.compat:
+        low, high = np.minimum.accumulate(low[::-1])[::-1], np.maximum.accumulate(high)  # windows only move on
+        pauses = sign_start[1:] - np.maximum.accumulate(sign_end)[:-1] > costs.max_gap
+        block[1:] = np.maximum.accumulate(np.where(pauses, np.arange(1, len(signs)), 0))
+    return Problem(cue_start[None], cue_end[None], sign_start, sign_end, low[None], high[None], block)
+
+
+def reward(
+    problem: Problem,
+    neighbours: Int[np.ndarray, "cues neighbours"],
+    rewards: Float64[np.ndarray, "cues neighbours"],
+) -> Problem:
+    """The problem with rewards for giving its signs to its cues; signs that are nobody's neighbours give none."""
+    columns = neighbours - problem.low[0][:, None]
+    inside = (columns >= 0) & (neighbours <= problem.high[0][:, None])
+    summed = np.zeros((len(neighbours), problem.width + 1))
     summed[np.nonzero(inside)[0], columns[inside] + 1] = rewards[inside]
-    return replace(problem, rewards=np.cumsum(summed, axis=1, out=summed))
+    return replace(problem, rewards=np.cumsum(summed, axis=1, out=summed)[None])
+
+
+def _rewarded(
+    problem: Problem,
+    similarity: Float[np.ndarray, "cues signs"],
+    costs: Costs,
+    normalization: Normalization,
+) -> Problem:
+    """The problem with the rewards of a similarity, scaled as `normalization` says."""
+    middles = (problem.cue_start[0] + problem.cue_end[0]) / 2
+    sign_middles = (problem.sign_start + problem.sign_end) / 2
+    if costs.compat and normalization.rows == "evidence":
+        normalization = replace(normalization, rows="softmax")
+    if normalization.rows != "evidence":
+        return reward(problem, *normalize(similarity, middles, sign_middles, normalization))
+    posterior = infer(problem, price_list([costs]), costs.temperature)
+    neighbours = nearest(middles, sign_middles, NEIGHBOURS)
+    columns = neighbours - problem.low[0][:, None]
+    inside = (columns >= 0) & (columns < problem.width)
+    own = np.where(inside, np.take_along_axis(posterior.member, np.where(inside, columns, 0), axis=1), 0)
+    nats = weigh_evidence(np.take_along_axis(similarity, neighbours, axis=1), own)
+    return reward(problem, neighbours, costs.temperature * nats / Costs.w_sim)
 
 
 def refine(
-    problem: Problem, boundaries: Int[np.ndarray, " edges"], costs: Costs
+    problem: Problem, first: Int[np.ndarray, " cues"], stop: Int[np.ndarray, " cues"], costs: Costs
 ) -> tuple[Int[np.ndarray, " cues"], Int[np.ndarray, " cues"]]:
-    """Cut runs at pauses above `max_gap` and keep the cheapest piece of each; first sign and sign after the last."""
+    """Cut runs at pauses above `max_gap` and keep the cheapest piece of each, as published.
+
+    Source: the authors' code @ 13b6a58, slips included: overlaps of signs are negative gaps, and the similarities are
+        those of the cue before. Without `compat`, no run of the optimum has such a pause.
+    """
     gaps = problem.sign_start[1:] - problem.sign_end[:-1]
     pauses = np.flatnonzero(gaps > costs.max_gap) + 1
-    first, stop = boundaries[:-1].copy(), boundaries[1:].copy()
+    within = np.concatenate(([0.0], np.cumsum(gaps)))
+    first, stop = first.copy(), stop.copy()
     lower, upper = np.searchsorted(pauses, first, side="right"), np.searchsorted(pauses, stop)
-    within = np.concatenate(([0.0], np.cumsum(gaps if costs.compat else np.maximum(0, gaps))))
     for i in np.flatnonzero(upper > lower):
         edges = np.concatenate(([first[i]], pauses[lower[i] : upper[i]], [stop[i]]))
         start, end = problem.sign_start[edges[:-1]], problem.sign_end[edges[1:] - 1]
-        length = problem.cue_end[i] - problem.cue_start[i]
-        cost = np.abs(problem.cue_start[i] - start) + np.abs(problem.cue_end[i] - end)
-        cost += costs.w_dur * np.abs(length - (end - start)) + costs.w_gap * (
-            within[edges[1:] - 1] - within[edges[:-1]]
-        )
-        row = i - 1 if costs.compat else i
-        if problem.rewards is not None and row >= 0:
-            reached = problem.rewards[row, np.clip(edges - problem.low[row], 0, problem.width)]
+        cue_start, cue_end = problem.cue_start[0, i], problem.cue_end[0, i]
+        cost = np.abs(cue_start - start) + np.abs(cue_end - end)
+        cost += costs.w_dur * np.abs(cue_end - cue_start - (end - start))
+        cost += costs.w_gap * (within[edges[1:] - 1] - within[edges[:-1]])
+        if problem.rewards is not None and i > 0:
+            reached = problem.rewards[0, i - 1, np.clip(edges - problem.low[0, i - 1], 0, problem.width)]
             cost -= costs.w_sim * np.diff(reached)
         best = int(cost.argmin())
         first[i], stop[i] = edges[best], edges[best + 1]

@@ -103,11 +103,11 @@ class Embeddings:
 
 @dataclass(frozen=True)
 class Normalization:
-    """How raw similarities become rewards. The default is the published one."""
+    """How raw similarities become rewards."""
 
-    rows: Literal["softmax", "z-score", "sinkhorn"] | None = "softmax"  # None: leave the rows as they are
+    rows: Literal["evidence", "softmax", "z-score", "sinkhorn"] | None = "evidence"  # None: leave the rows as they are
     columns: bool = False  # first a softmax over the cues nearest to each sign
-    threshold: float = 0.0  # rewards up to this become 0
+    threshold: float = 0.0  # rewards up to this become 0; evidence has none
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,23 @@ class Costs:
     w_dur: float = 1.0  # per second by which a cue's run is longer or shorter than the cue
     w_gap: float = 5.0  # per second without a sign inside a run
     w_sim: float = 10.0  # reward per unit of normalized similarity
-    max_gap: float = 10.0  # seconds: a run with a longer pause is cut there, and its best piece kept
+    max_gap: float = 10.0  # seconds: no run has a longer pause in it
     window: int | None = 50  # how many signs nearest to a cue it may end on; None: all
-    compat: Literal["sea"] | None = None  # "sea": the published arithmetic, slips included
+    drop: float | None = 12.0  # per cue that gets no sign; None: every cue gets one
+    skip: float | None = 12.0  # per second of signs left between two runs; None: runs leave no holes
+    temperature: float = 1.0  # by how much worse an alignment is that is as likely as 1 / e of another
+    compat: Literal["sea"] | None = None  # "sea": the published arithmetic, slips included; nothing dropped or skipped
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How sure the aligner is of one cue."""
+
+    probability: float  # that the cue lands on its signing: IoU of at least .5 with the truth
+    signed: float  # that the cue is signed at all
+    start: tuple[float, float]  # seconds: 90 % of the times that the start may have
+    end: tuple[float, float]
+    margin: float  # by how much the best alternative, at least half a second away, costs more
 
 
 @dataclass(frozen=True)
@@ -127,6 +141,8 @@ class Alignment:
     """Cues moved onto signing: as many as came in and in the same order, times unrounded."""
 
     cues: tuple[Cue, ...]
-    runs: tuple[tuple[Sign, ...], ...]  # runs[i]: the signs of cue i; empty when it has none
-    boundaries: tuple[int, ...]  # in order of time, before the pause refinement: cue i took signs [b[i], b[i + 1])
-    cost: float  # the least total cost, before the pause refinement
+    runs: tuple[tuple[Sign, ...], ...]  # runs[i]: the signs of cue i; empty when it was dropped
+    boundaries: tuple[int, ...]  # in order of time: cue i took signs from b[i] on; the last is the end of the last run
+    cost: float  # the least total cost
+    confidence: tuple[Confidence, ...] | None = None  # one per cue
+    lag: tuple[tuple[float, float], ...] | None = None  # by which each cue was shifted first: its start, its end

@@ -5,6 +5,9 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from seasign.segmentation import phrases
+from seasign.synthesis import Stress, synthesize
+
 
 def film(path, times, size=(64, 48), ticks=90_000, rate=25, spot=None):
     """A video whose pictures grow brighter one by one, at the given seconds; `spot` (x, y) is white in all."""
@@ -26,3 +29,73 @@ def film(path, times, size=(64, 48), ticks=90_000, rate=25, spot=None):
 
 def level(number):
     return 10 + 3 * number % 240
+
+
+def report(seconds=600.0, seed=0):
+    """What `align --report` writes, of a made-up episode whose confidences are made up too."""
+    stress = Stress(missed=0.05, spurious=0.05, unsigned=0.05)
+    episode = synthesize(seed, duration=seconds, fps=None, stress=stress)
+    rng = np.random.default_rng(seed)
+    cues = [
+        _reported(index, *cue, rng)
+        for index, cue in enumerate(zip(episode.cues, episode.reference, episode.runs, strict=True))
+    ]
+    check = [cue["index"] for cue in cues if cue["dropped"] or cue["probability"] < 0.5]
+    last = len(cues) - 1
+    return {
+        "schema": "seasign-report/1",
+        "seasign": "0.1.0",
+        "inputs": {"signs": "news.pose", "subtitles": "news.vtt"},
+        "settings": {"lag": "auto", "w_gap": 5.0},
+        "verdict": {"verdict": "check", "reason": "most cues are sure, some are not", "check": check},
+        "lag": {
+            "segments": [
+                {"cues": [0, last // 2], "start": 2.0, "end": 2.2, "interval": [1.85, 2.15]},
+                {"cues": [last // 2 + 1, last], "start": -1.5, "end": -1.3, "interval": [-1.7, -1.3]},
+            ],
+            "flat": False,
+            "words": f"{last // 2 + 1} cues +2.00 s, then {last - last // 2} cues -1.50 s",
+        },
+        "baselines": {
+            name: {"overlaps": overlaps, "on_signing": on_signing, "starts_on_sign": starts}
+            for name, overlaps, on_signing, starts in (
+                ("delivered", 0, 0.602, 0.503),
+                ("lag_only", 0, 0.665, 0.596),
+                ("joined", 0, 0.712, 0.608),
+                ("aligned", 3, 0.896, 0.888),
+            )
+        },
+        "warnings": ["news.vtt: 3 cues overlap"],
+        "signs": [[sign.start, sign.end, sign.gloss] for sign in episode.signs],
+        "phrases": [[phrase.start, phrase.end] for phrase in phrases(episode.signs)],
+        "cues": cues,
+    }
+
+
+def _reported(index, cue, true, run, rng):
+    probability = float(rng.beta(6, 0.6))
+    dropped = len(run) == 0
+    start, end = (float(time + rng.normal(0, 0.1)) for time in (true.start, true.end))
+    spread = 0.1 + 1.5 * (1 - probability)
+    return {
+        "index": index,
+        "id": None,
+        "text": cue.text,
+        "delivered": [cue.start, cue.end],
+        "aligned": [start, end],
+        "dropped": dropped,
+        "why": "no signing within reach is cheaper than leaving it out" if dropped else None,
+        "probability": None if dropped else probability,
+        "signed": float(rng.beta(1, 8) if dropped else rng.beta(20, 0.5)),
+        "start_interval": None if dropped else [start - spread, start + spread],
+        "end_interval": None if dropped else [end - spread, end + spread],
+        "margin": None if dropped else 8 * probability,
+        "terms": None
+        if dropped
+        else dict(zip(("start", "end", "duration", "gap", "similarity"), rng.normal(0, 1, 5).tolist(), strict=True)),
+        "alternatives": [
+            {"start": start + shift, "end": end + shift, "probability": (1 - probability) / 3} for shift in (-1.7, 2.4)
+        ],
+        "run": [run.start, run.stop],
+        "reading_speed": len(cue.text) / cue.duration,
+    }

@@ -22,10 +22,12 @@ STAGES = {
     "metrics",
     "pose_estimation",
     "report",
+    "report_page",
     "segmentation",
     "solver",
     "synthesis",
     "timeline",
+    "uncertainty",
 }
 
 

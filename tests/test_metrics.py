@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from seasign.metrics import THRESHOLDS, Counts, count_cues, evaluate, prepare_cues
+from seasign.metrics import THRESHOLDS, Counts, Found, count_cues, evaluate, evaluate_drops, find_dropped, prepare_cues
 from seasign.types import Cue, InputError, InputWarning
 
 HERE = Path(__file__).parent
@@ -432,6 +432,47 @@ def test_cues_in_another_order_are_paired_by_position_with_a_warning():
     with pytest.warns(InputWarning, match="episode: 3 of 3 pairs of cues say different things"):
         counts = evaluate(reference, [*reference[1:], reference[0]]).pooled
     assert counts.different_texts == 3
+
+
+# --- Cues that are not signed ---------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=8))
+def test_drops_are_scored_by_what_both_sides_say_and_no_time(cues):
+    reference = [cue(-i, i, f"[{i}]" if silent else f"[{i}") for i, (silent, _) in enumerate(cues)]
+    found = evaluate_drops(reference, [i for i, (_, dropped) in enumerate(cues) if dropped])
+    tp, fp, fn = (cues.count(kind) for kind in ((True, True), (False, True), (True, False)))
+    assert found == Found(tp, tp + fn, tp + fp)
+    for score, part, whole in (
+        (found.precision, tp, tp + fp),
+        (found.recall, tp, tp + fn),
+        (found.f1, 2 * tp, 2 * tp + fp + fn),
+    ):
+        assert score == pytest.approx(100 * part / whole) if whole else math.isnan(score)
+
+
+@given(st.lists(st.sampled_from(["kept", "marked", "left out"]), max_size=6))
+def test_dropped_cues_are_found_by_mark_or_absence(fates):
+    reference = [cue(i, i + 1, f"[{i}]" if i % 2 else str(i)) for i in range(len(fates))]
+    estimate = [
+        replace(own, start=own.start + 40, text="[not signed] " * (fate == "marked") + own.text)
+        for own, fate in zip(reference, fates, strict=True)
+        if fate != "left out"
+    ]
+    assert find_dropped(reference, estimate) == {i for i, fate in enumerate(fates) if fate != "kept"}
+
+
+def test_a_marked_cue_still_says_the_same():
+    reference = [cue(0, 1, "One."), cue(2, 3, "Two."), cue(4, 5, "Three.")]
+    marked = [replace(own, text=f"[not signed] {own.text}") for own in reference]
+    assert evaluate(reference, marked).pooled.different_texts == 0
+    with pytest.warns(InputWarning, match="2 paired by id or text, 1 missing"):
+        assert evaluate(reference, marked[1:]).pooled.hits == (2, 2, 2)
+
+
+def test_a_drop_that_is_no_cue_of_the_reference_is_refused():
+    with pytest.raises(InputError, match="there are 1 cues, and none has the index 1"):
+        evaluate_drops([cue(0, 1)], {0, 1})
 
 
 # --- Files, rates and bad input -------------------------------------------------------------------------------------

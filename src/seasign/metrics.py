@@ -5,7 +5,7 @@ Scores are kept as raw counts, which add up over files; percentages are made of 
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from operator import add
@@ -14,11 +14,13 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from seasign.legality import NOT_SIGNED
 from seasign.types import Cue, InputError, InputWarning, Span
 
 # --- Subtitles: raw counts and what follows from them ---------------------------------------------------------------
 
 THRESHOLDS = (0.10, 0.25, 0.50)  # IoU from which a run or a cue counts as found
+NAMES = {f"{threshold:.2f}": k for k, threshold in enumerate(THRESHOLDS)}  # as in "f1@0.50"
 TRIPLES = ("tp", "fp", "fn", "hits")  # counted once per threshold
 MARGIN = 10.0  # seconds measured after the last reference cue
 EXCLUDED = "{CSLR_EXCLUDED}"  # in the text of an estimated cue: leave the pair out
@@ -57,42 +59,63 @@ class Counts:
 
         return Counts(**{field.name: added(field.name) for field in fields(self)})
 
+    def ratio(self, score: str) -> tuple[int, int]:
+        """Part and whole of a percentage such as "f1@0.50"; both add up over files.
+
+        Raises:
+            KeyError: There is no such percentage.
+        """
+        name, _, threshold = score.partition("@")
+        if name == "frame_accuracy":
+            return self.correct_frames, self.frames
+        k = NAMES[threshold]
+        tp, hits = self.tp[k], self.hits[k]
+        return {
+            "f1": (2 * tp, 2 * tp + self.fp[k] + self.fn[k]),
+            "precision": (tp, tp + self.fp[k]),
+            "recall": (tp, tp + self.fn[k]),
+            "cue_f1": (2 * hits, self.sentences + self.estimated),
+            "cue_precision": (hits, self.estimated),
+            "cue_recall": (hits, self.sentences),
+        }[name]
+
     @property
     def frame_accuracy(self) -> float:
         """Share of frames with the right label."""
-        return _percent(self.correct_frames, self.frames)
+        return _percent(*self.ratio("frame_accuracy"))
 
     @property
     def precision(self) -> dict[float, float]:
         """Share of the estimate's runs that are right, by threshold."""
-        return {t: _percent(tp, tp + fp) for t, tp, fp in zip(THRESHOLDS, self.tp, self.fp, strict=True)}
+        return self._by_threshold("precision")
 
     @property
     def recall(self) -> dict[float, float]:
         """Share of the reference's runs that were found, by threshold."""
-        return {t: _percent(tp, tp + fn) for t, tp, fn in zip(THRESHOLDS, self.tp, self.fn, strict=True)}
+        return self._by_threshold("recall")
 
     @property
     def f1(self) -> dict[float, float]:
         """The published F1 over runs of frames, by threshold."""
-        counts = zip(THRESHOLDS, self.tp, self.fp, self.fn, strict=True)
-        return {t: _percent(2 * tp, 2 * tp + fp + fn) for t, tp, fp, fn in counts}
+        return self._by_threshold("f1")
 
     @property
     def cue_precision(self) -> dict[float, float]:
         """Share of the estimate's cues that are hits, by threshold."""
-        return {t: _percent(hits, self.estimated) for t, hits in zip(THRESHOLDS, self.hits, strict=True)}
+        return self._by_threshold("cue_precision")
 
     @property
     def cue_recall(self) -> dict[float, float]:
         """Share of the reference's cues that were hit, by threshold."""
-        return {t: _percent(hits, self.sentences) for t, hits in zip(THRESHOLDS, self.hits, strict=True)}
+        return self._by_threshold("cue_recall")
 
     @property
     def cue_f1(self) -> dict[float, float]:
         """F1 over cues, which a missing, dropped, empty or reversed cue cannot escape, by threshold."""
-        whole = self.sentences + self.estimated
-        return {t: _percent(2 * hits, whole) for t, hits in zip(THRESHOLDS, self.hits, strict=True)}
+        return self._by_threshold("cue_f1")
+
+    def _by_threshold(self, name: str) -> dict[float, float]:
+        return {t: _percent(*self.ratio(f"{name}@{text}")) for text, t in zip(NAMES, THRESHOLDS, strict=True)}
 
     @property
     def offsets(self) -> dict[str, float]:
@@ -109,7 +132,7 @@ class Counts:
         """All scores, offsets and counts under their names; None where there is nothing to score."""
         scores = {"frame_accuracy": self.frame_accuracy}
         for name in "f1", "precision", "recall", "cue_f1", "cue_precision", "cue_recall":
-            scores |= {f"{name}@{t:.2f}": score for t, score in getattr(self, name).items()}
+            scores |= {f"{name}@{text}": _percent(*self.ratio(f"{name}@{text}")) for text in NAMES}
         scores |= self.offsets
         counts = {name: value for name, value in vars(self).items() if not name.endswith("_offsets")}
         return {name: None if math.isnan(score) else score for name, score in scores.items()} | {"counts": counts}
@@ -253,8 +276,8 @@ def _is_bracketed(cue: Cue) -> bool:
 
 
 def _words(cue: Cue) -> str:
-    """What a cue says, however its lines are broken."""
-    return " ".join(cue.text.replace(EXCLUDED, "").split())
+    """What a cue says, however its lines are broken and whatever we marked it with."""
+    return " ".join(cue.text.replace(EXCLUDED, "").replace(NOT_SIGNED, "").split())
 
 
 def _say_the_same(a: Cue, b: Cue) -> bool:
@@ -450,14 +473,15 @@ def _paint(starts: Float[np.ndarray, "cues"], ends: Float[np.ndarray, "cues"], f
     return Runs(seen[0, change], np.append(edges[change], edges[-1]))
 
 
-# --- Signs: spans and boundaries ------------------------------------------------------------------------------------
-
-FRAME = 1 / 25  # seconds: boundaries are published as found within frames at 25 fps
+# --- Cues that are not signed ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Found:
-    """How many of a reference were found, one to one; found by many episodes, they add up."""
+    """How many of a reference were found, one to one; found in many episodes, they add up. Scores are percent.
+
+    A score of nothing at all is NaN.
+    """
 
     hits: int = 0
     reference: int = 0
@@ -467,9 +491,50 @@ class Found:
         return Found(self.hits + other.hits, self.reference + other.reference, self.estimate + other.estimate)
 
     @property
+    def precision(self) -> float:
+        """Share of the estimate that is in the reference."""
+        return _percent(self.hits, self.estimate)
+
+    @property
+    def recall(self) -> float:
+        """Share of the reference that was found."""
+        return _percent(self.hits, self.reference)
+
+    @property
     def f1(self) -> float:
-        """Percent; NaN of nothing at all."""
+        """The harmonic mean of both."""
         return _percent(2 * self.hits, self.reference + self.estimate)
+
+
+def evaluate_drops(reference: Sequence[Cue], dropped: Collection[int]) -> Found:
+    """Score the statement "this cue is not signed", whatever the times.
+
+    The reference says it by `[` and `]` in the text, as `evaluate` has it.
+
+    Args:
+        dropped: Indices of reference cues; `find_dropped` reads them from a file.
+    Raises:
+        InputError: An index is not one of the reference.
+    """
+    said = set(dropped)
+    if said - set(range(len(reference))):
+        raise InputError(f"there are {len(reference)} cues, and none has the index {max(said, key=abs)}")
+    true = {i for i, cue in enumerate(reference) if _is_bracketed(cue)}
+    return Found(len(true & said), len(true), len(said))
+
+
+def find_dropped(reference: Sequence[Cue], estimate: Sequence[Cue]) -> frozenset[int]:
+    """Indices of the reference cues that are not in the estimate, or are there as "[not signed]".
+
+    Cues are paired as in `evaluate`.
+    """
+    kept = {i for i, cue in zip(_pair(reference, estimate), estimate, strict=True) if NOT_SIGNED not in cue.text}
+    return frozenset(range(len(reference))) - kept
+
+
+# --- Signs: spans and boundaries ------------------------------------------------------------------------------------
+
+FRAME = 1 / 25  # seconds: boundaries are published as found within frames at 25 fps
 
 
 @dataclass(frozen=True)

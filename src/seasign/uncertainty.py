@@ -1,0 +1,198 @@
+"""How sure is a score? Intervals and tests that resample whole episodes; docs/metrics.md says when to believe them."""
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from statistics import NormalDist
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from seasign.metrics import NANOSECOND, Counts, Evaluation, evaluate
+from seasign.types import Cue, InputError, InputWarning
+
+SCORES = tuple(name for name in Counts().as_json() if name != "counts")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score, and a range that holds the true one in a share `level` of all studies; NaN for one episode alone."""
+
+    value: float
+    low: float
+    high: float
+    level: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs on one reference, by one score."""
+
+    score: str
+    a: float  # pooled over the episodes
+    b: float
+    difference: Interval  # b minus a
+    p: float  # how often chance alone, swapping the two within episodes, makes a difference as large, 0 .. 1
+    wins: tuple[int, int]  # episodes in which a is better, in which b is; an offset is better when closer to 0
+    per_file: Mapping[str, tuple[float, float]]  # a and b, by episode
+
+    def as_json(self) -> dict[str, object]:
+        """Plain values; None where there is nothing to score."""
+
+        def plain(value: object) -> object:
+            if isinstance(value, Mapping):
+                return {key: plain(inner) for key, inner in value.items()}
+            if isinstance(value, tuple):
+                return [plain(inner) for inner in value]
+            return None if value != value else value
+
+        return {name: plain(value) for name, value in asdict(self).items()}
+
+
+def bootstrap(
+    scored: Evaluation | Sequence[Counts],
+    *,
+    score: str = "f1@0.50",
+    seed: int = 0,
+    draws: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """The interval of a pooled score over other episodes like these: percentiles of a bootstrap over episodes.
+
+    Cues of one episode share a signer and a lag, so episodes are drawn, and never single cues. The percentiles are
+    widened for small numbers of episodes. One episode alone says nothing about others: NaN, with a warning.
+
+    Args:
+        scored: What `evaluate` gave, or the counts of every episode.
+        score: One of `SCORES`, named as in JSON.
+    Raises:
+        InputError: There is no such score, or no episode.
+    """
+    files = _files(scored) if isinstance(scored, Evaluation) else list(scored)
+    if not files:
+        raise InputError("there are no episodes to draw from")
+    return _interval(lambda weights: _pool(files, score, weights), len(files), seed, draws, level)
+
+
+def compare_runs(
+    reference: Sequence[Cue] | Mapping[str, Sequence[Cue]],
+    a: Sequence[Cue] | Mapping[str, Sequence[Cue]],
+    b: Sequence[Cue] | Mapping[str, Sequence[Cue]],
+    *,
+    fps: float | Fraction | Mapping[str, float | Fraction] = 25,
+    score: str = "f1@0.50",
+    seed: int = 0,
+    draws: int = 2000,
+    level: float = 0.95,
+) -> Comparison:
+    """Test whether two runs on the same reference differ by more than chance.
+
+    Paired by episode: the interval draws episodes, the same ones for both runs. The p-value swaps the two runs within
+    episodes at random, in all ways where these are no more than `draws`; with n episodes it is at least 2 / 2^n, so
+    fewer than 6 can never show p < .05.
+
+    Args:
+        score: One of `SCORES`, named as in JSON.
+    Raises:
+        InputError: As `evaluate`; or there is no such score.
+    """
+    results = [evaluate(reference, run, fps=fps) for run in (a, b)]
+    mine, theirs = (_files(result) for result in results)
+    episodes = len(mine)
+    each = np.eye(episodes, dtype=int)
+    alone = np.stack([_pool(files, score, each) for files in (mine, theirs)])
+    goodness = -np.abs(alone) if score.endswith("_offset") else alone
+    swaps = _swap(episodes, draws, seed)
+    pooled = [_pool([*mine, *theirs], score, np.hstack(taken)) for taken in ((1 - swaps, swaps), (swaps, 1 - swaps))]
+    chance = np.abs(pooled[1] - pooled[0])  # the first is what was found
+    return Comparison(
+        score,
+        a=float(pooled[0][0]),
+        b=float(pooled[1][0]),
+        difference=_interval(
+            lambda weights: _pool(theirs, score, weights) - _pool(mine, score, weights), episodes, seed, draws, level
+        ),
+        p=math.nan if math.isnan(chance[0]) else float(np.mean(chance >= chance[0] - NANOSECOND)),
+        wins=(int(np.sum(goodness[0] > goodness[1] + NANOSECOND)), int(np.sum(goodness[1] > goodness[0] + NANOSECOND))),
+        per_file={
+            stem: (x, y) for stem, (x, y) in zip(results[0].per_file or ("episode",), alone.T.tolist(), strict=True)
+        },
+    )
+
+
+def _files(evaluation: Evaluation) -> list[Counts]:
+    return list(evaluation.per_file.values()) or [evaluation.pooled]
+
+
+def _interval(
+    pool: Callable[[Int[np.ndarray, "draws files"]], Float[np.ndarray, "draws"]],
+    episodes: int,
+    seed: int,
+    draws: int,
+    level: float,
+) -> Interval:
+    """What `pool` makes of every episode once, and percentiles of what it makes of as many drawn with replacement."""
+    value = float(pool(np.ones((1, episodes), dtype=int))[0])
+    if episodes == 1:
+        warnings.warn("one episode says nothing about others: no interval", InputWarning, stacklevel=3)
+        return Interval(value, math.nan, math.nan, level)
+    weights = np.random.default_rng(seed).multinomial(episodes, np.full(episodes, 1 / episodes), draws)
+    drawn = pool(weights)
+    drawn = drawn[~np.isnan(drawn)]
+    tail = _tail(episodes, level)
+    low, high = np.quantile(drawn, (tail, 1 - tail)).tolist() if len(drawn) else (math.nan,) * 2
+    return Interval(value, low, high, level)
+
+
+def _tail(episodes: int, level: float) -> float:
+    """The share of resamples beyond each end: less than (1 - level) / 2, since few episodes vary too little.
+
+    Source: the expanded percentile interval of Hesterberg 2014 (arXiv:1411.5279). Student's t is the first terms of
+        its expansion about the normal distribution.
+    """
+    z, v = NormalDist().inv_cdf((1 + level) / 2), episodes - 1
+    t = z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+    t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
+    return NormalDist().cdf(-t * math.sqrt(episodes / v))
+
+
+def _swap(episodes: int, draws: int, seed: int) -> Int[np.ndarray, "swaps episodes"]:
+    """Rows of 0 and 1: every one there is, or as many as may be drawn at random; the first holds only 0."""
+    if 2**episodes <= draws:
+        return np.arange(2**episodes)[:, None] >> np.arange(episodes) & 1
+    swaps = np.random.default_rng(seed).integers(0, 2, (draws, episodes))
+    swaps[0] = 0
+    return swaps
+
+
+def _pool(files: Sequence[Counts], score: str, weights: Int[np.ndarray, "draws files"]) -> Float[np.ndarray, "draws"]:
+    """The score pooled over the files, each taken as often as its weight says."""
+    if score not in SCORES:
+        raise InputError(f"there is no score {score!r}: choose one of {', '.join(SCORES)}")
+    if not score.endswith("_offset"):
+        part, whole = (weights @ np.array([counts.ratio(score) for counts in files])).T
+        return _divide(100 * part, whole)
+    kind, *absolute, side, _ = score.split("_")
+    samples = [np.array(getattr(counts, f"{side}_offsets"), dtype=float) for counts in files]
+    values = np.concatenate([np.abs(sample) if absolute else sample for sample in samples])
+    sizes = np.array([len(sample) for sample in samples])
+    file = np.repeat(np.arange(len(files)), sizes)
+    if kind == "mean":
+        return _divide(weights @ np.bincount(file, values, len(files)), weights @ sizes)
+    order = np.argsort(values)
+    values, file = values[order], file[order]
+    medians = np.full(len(weights), np.nan)
+    for k, weight in enumerate(weights):
+        drawn = np.repeat(values, weight[file])  # in order
+        if len(drawn):
+            medians[k] = (drawn[(len(drawn) - 1) // 2] + drawn[len(drawn) // 2]) / 2
+    return medians
+
+
+def _divide(part: np.ndarray, whole: np.ndarray) -> Float[np.ndarray, "draws"]:
+    """NaN where there is nothing to divide by."""
+    quotient = np.full(len(part), np.nan)
+    np.divide(part, whole, out=quotient, where=whole > 0)
+    return quotient

@@ -1,13 +1,15 @@
 """By how much the signing comes after the subtitles, from the two alone: no labels, no similarities."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float64, Int
 
-from seasign.solver import Prices, Problem, nearest, sweep
-from seasign.types import Span
+from seasign.posterior import infer
+from seasign.solver import Prices, Problem, lay_out, nearest, price_list, sweep
+from seasign.types import Costs, Lag, Span, Stretch
 
 # What cues pay: to find about where the lag is, and then, to tell neighbouring lags apart, more for what does not fit.
 ROUGH = {"w_dur": 2.0, "w_gap": 10.0, "w_sim": 0.0, "drop": 8.0, "skip": 6.0}
@@ -15,57 +17,18 @@ STRICT = {"w_dur": 5.0, "w_gap": 40.0, "w_sim": 0.0, "drop": 12.0, "skip": 6.0}
 WINDOW = 40  # signs
 REACH = 20.0  # seconds: lags looked at, both ways
 STEP, FINE, NEAR = 1.0, 0.2, 1.2  # seconds between lags looked at first, then, and how far around the best
+PLAIN = Costs()
+SHRINK = 0.6
 TEMPERATURE = 20.0  # in evidence: how far the runner-up lags count
-CHANGE = 60.0  # evidence that a change of lag must bring
+CHANGE = 120.0  # evidence that a change of lag must bring
 CLEAR = 1.5  # standard errors by which the best lag must stand above every other
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """A stretch of cues with one lag, in seconds."""
-
-    first: int  # cues first .. last, in order of time
-    last: int
-    start: float  # of the starts
-    end: float  # of the ends
-    low: float  # 90 % of what the lag of the starts may be
-    high: float
-
-
-@dataclass(frozen=True)
-class Lag:
-    """What was found; nothing when no lag stands out."""
-
-    stretches: tuple[Stretch, ...]
-    clarity: float  # by how many standard errors the best lag stands above every other that is not near
-
-    @property
-    def clear(self) -> bool:
-        """Whether the subtitles fit the signing at this lag and at no other."""
-        return self.clarity >= CLEAR
-
-    def of(self, count: int) -> Float64[np.ndarray, "2 cues"]:
-        """The lag of the start and of the end of each cue."""
-        lags = np.zeros((2, count))
-        for stretch in self.stretches:
-            lags[:, stretch.first : stretch.last + 1] = [[stretch.start], [stretch.end]]
-        return lags
-
-    def __str__(self) -> str:
-        if not self.stretches:
-            return "no lag stands out"
-        words = [f"{part.last - part.first + 1} cues {part.start:+.2f} s" for part in self.stretches]
-        if len(words) == 1:
-            part = self.stretches[0]
-            return f"{part.start:+.2f} s at the starts, {part.end:+.2f} s at the ends (90 %: {part.low:+.2f} to {part.high:+.2f})"
-        return ", then ".join(words)
-
-
-def estimate_lag(cues: Sequence[Span], signs: Sequence[Span]) -> Lag:
+def estimate_lag(cues: Sequence[Span], signs: Sequence[Span], costs: Costs = Costs()) -> Lag:
     """Find the lag at which the cues fit the signs best; several lags where the evidence pays for each change.
 
-    Both come in order of time. The evidence of a lag is the sum over all alignments of the shifted cues. It is looked at
-    every second from -20 to 20 s, then finely around the best; the estimate is the mean, weighted by evidence.
+    Both come in order of time. The evidence of a lag is the sum over all alignments of the shifted cues. It is looked
+    at every second from -20 to 20 s, then finely around the best; the estimate is the mean, weighted by evidence.
 
     Source: ours. The observation that the least cost of an alignment points to the lag is of this project's study of
         SEA (arXiv:2512.08094), which has no estimate.
@@ -75,30 +38,52 @@ def estimate_lag(cues: Sequence[Span], signs: Sequence[Span]) -> Lag:
     coarse = np.arange(-REACH, REACH + STEP / 2, STEP)
     gains = _gains(times, sign_times, np.stack((coarse, coarse))[:, :, None], ROUGH, np.maximum)
     path = _steady_path(gains)
-    edges = np.flatnonzero(np.diff(path, prepend=-1, append=-1))
     others = np.abs(coarse - coarse[path][:, None]).min(axis=0) > 2 * STEP
     rival = np.flatnonzero(others)[gains[:, others].sum(axis=0).argmax()]
     ahead = gains[np.arange(len(path)), path] - gains[:, rival]
     clarity = float(ahead.sum() / max(1.0, ahead.std() * np.sqrt(len(ahead))))
     if clarity < CLEAR:
         return Lag((), clarity)
-    base = coarse[path]
+    lags = coarse[np.unique(path)]
+    if len(lags) > 1:  # where it changes, they tell better when they are the only ones
+        few = np.stack((lags, lags))[:, :, None]
+        path = _steady_path(_gains(times, sign_times, few, STRICT, np.logaddexp))
+        base = lags[path]
+    else:
+        base = coarse[path]
     offsets = np.arange(-NEAR, NEAR + FINE / 2, FINE)
     fine = base + offsets[:, None]
-    stretches = []
-    starts = _gains(times, sign_times, np.stack((fine, fine)), STRICT, np.logaddexp)
-    start = np.empty_like(base)
-    found = []
-    for first, stop in zip(edges[:-1], edges[1:], strict=True):
-        mean, low, high = _weighted(offsets, starts[first:stop].sum(axis=0))
+    evidence = _gains(times, sign_times, np.stack((fine, fine)), STRICT, np.logaddexp)
+    found, start = [], np.empty_like(base)
+    for first, stop in pairwise(np.flatnonzero(np.diff(base, prepend=np.nan, append=np.nan)).tolist()):
+        mean, low, high = _weighted(offsets, evidence[first:stop].sum(axis=0))
         start[first:stop] = base[first] + mean
-        found.append((int(first), int(stop) - 1, base[first] + low, base[first] + high))
-    fine = start + offsets[:, None]
-    ends = _gains(times, sign_times, np.stack((np.broadcast_to(start, fine.shape), fine)), STRICT, np.logaddexp)
-    for first, last, low, high in found:
-        mean, _, _ = _weighted(offsets, ends[first : last + 1].sum(axis=0))
-        stretches.append(Stretch(first, last, float(start[first]), float(start[first] + mean), float(low), float(high)))
-    return Lag(tuple(stretches), clarity)
+        found.append((first, stop - 1, float(base[first] + low), float(base[first] + high)))
+    longer = _longer(times + start, sign_times, costs)
+    return Lag(
+        tuple(Stretch(*part[:2], float(start[part[0]]), float(start[part[0]] + longer), *part[2:]) for part in found),
+        clarity,
+    )
+
+
+def shifts(lag: Lag, count: int) -> Float64[np.ndarray, "2 cues"]:
+    """The lag of the start and of the end of each cue, in order of time; 0 where none stands out."""
+    found = np.zeros((2, count))
+    for stretch in lag.stretches:
+        found[:, stretch.first : stretch.last + 1] = [[stretch.start], [stretch.end]]
+    return found
+
+
+def _longer(times: Float64[np.ndarray, "2 cues"], sign_times: Float64[np.ndarray, "2 signs"], costs: Costs) -> float:
+    """By how much signing lasts longer than its cue in the median, where it is clear; shrunk, for cues pull at it."""
+    cues, signs = ([Span(*span) for span in zip(*both.tolist(), strict=True)] for both in (times, sign_times))
+    posterior = infer(
+        lay_out(cues, signs, replace(costs, compat=None)), price_list([replace(PLAIN, window=costs.window)]), 0.5
+    )
+    found = posterior.likeliest_overlap()
+    clear = posterior.hit(found) > 0.8
+    longer = (found[:, 1] - found[:, 0] - (times[1] - times[0]))[clear]
+    return SHRINK * float(np.median(longer)) if clear.any() else 0.0
 
 
 def _gains(
@@ -137,7 +122,9 @@ def _steady_path(gains: Float64[np.ndarray, "cues lags"]) -> Int[np.ndarray, " c
     return path
 
 
-def _weighted(values: Float64[np.ndarray, " lags"], evidence: Float64[np.ndarray, " lags"]) -> tuple[float, float, float]:
+def _weighted(
+    values: Float64[np.ndarray, " lags"], evidence: Float64[np.ndarray, " lags"]
+) -> tuple[float, float, float]:
     """Mean, and the 90 % in the middle, by evidence."""
     weights = np.exp((evidence - evidence.max()) / TEMPERATURE)
     weights /= weights.sum()

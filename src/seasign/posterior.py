@@ -91,7 +91,9 @@ def infer(problem: Problem, prices: Prices, temperature: float) -> Posterior:
     weights = np.exp(gain - np.where(np.isfinite(best), best, 0))
     weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
     every = np.arange(len(first))[:, None]
-    runs = np.stack(np.broadcast_arrays(starts[every, first_columns][:, :, None], ends[every, last_columns][:, None]), axis=-1)
+    runs = np.stack(
+        np.broadcast_arrays(starts[every, first_columns][:, :, None], ends[every, last_columns][:, None]), axis=-1
+    )
     total = float(forward.total[0])
     runs = runs.reshape(len(first), -1, 2)
     return Posterior(np.exp(first - total), np.exp(last - total), starts, ends, runs, weights, total)
@@ -116,7 +118,9 @@ def margins(
     return margin
 
 
-def _best(gain: Float64[np.ndarray, "cues width"], where: Bool[np.ndarray, "cues width"]) -> Float64[np.ndarray, " cues"]:
+def _best(
+    gain: Float64[np.ndarray, "cues width"], where: Bool[np.ndarray, "cues width"]
+) -> Float64[np.ndarray, " cues"]:
     best: Float64[np.ndarray, " cues"] = np.where(where, gain, -np.inf).max(axis=1)
     return best
 

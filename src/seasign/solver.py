@@ -3,8 +3,8 @@
 The state after a cue is the next free sign. A cue takes a run of signs or is dropped; signs between runs are skipped.
 Every cost of giving the signs k..l to a cue splits into a part that knows only k and a part that knows only l, except
 `w_dur * |duration of the cue - (end of l - start of k)|`. That one is an L1 distance between the start of k and the
-break point `end of l - duration of the cue`: left of it it falls with k, right of it it rises. So the best k for every l
-is the better of the best in two ranges of neighbouring columns, and no loop over k is left.
+break point `end of l - duration of the cue`: left of it it falls with k, right of it it rises. So the best k for every
+l is the better of the best in two ranges of neighbouring columns, and no loop over k is left.
 
 The same sweep over cues serves two algebras. With `np.maximum` it finds the best alignment; with `np.logaddexp` it sums
 over all alignments, each weighted by exp(-cost / temperature). Gains are negative costs throughout.
@@ -13,11 +13,13 @@ A window is a row of `width` columns. As last signs, column c of cue i is the si
 `width` are the next free signs `low[i] + c`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int
+
+from seasign.types import Costs, Span
 
 TIE = 1e-9  # gains closer than this are equal: far above rounding, far below what a millisecond costs
 CHUNK = 200_000  # numbers per table that is laid out ahead of the loop over cues
@@ -103,6 +105,37 @@ class Solution:
     stop: Int[np.ndarray, "settings cues"]
     cost: Float64[np.ndarray, " settings"]  # infinite: there is no assignment
     stuck: Int[np.ndarray, " settings"]  # the first cue that no assignment reaches; as many as the cues: none
+
+
+def times(spans: Sequence[Span]) -> tuple[Float64[np.ndarray, " spans"], Float64[np.ndarray, " spans"]]:
+    """Starts and ends in seconds."""
+    return np.array([span.start for span in spans], float), np.array([span.end for span in spans], float)
+
+
+def price_list(settings: Sequence[Costs]) -> Prices:
+    """The prices of several settings, side by side; all of them drop, and skip, or none."""
+
+    def column(name: str) -> Float64[np.ndarray, " settings"] | None:
+        values = [None if costs.compat else getattr(costs, name) for costs in settings]
+        return None if None in values else np.array(values, float)
+
+    w_dur, w_gap, w_sim = (
+        np.array([getattr(costs, name) for costs in settings], float) for name in ("w_dur", "w_gap", "w_sim")
+    )
+    return Prices(w_dur, w_gap, w_sim, column("drop"), column("skip"))
+
+
+def lay_out(cues: Sequence[Span], signs: Sequence[Span], costs: Costs = Costs()) -> Problem:
+    """The arrays that `solve` works on. Cues and signs come in order of time."""
+    (cue_start, cue_end), (sign_start, sign_end) = times(cues), times(signs)
+    reach = nearest((cue_start + cue_end) / 2, (sign_start + sign_end) / 2, costs.window)
+    low, high = reach.min(axis=1), reach.max(axis=1)
+    block = np.zeros(len(signs), int)
+    if not costs.compat:
+        low, high = np.minimum.accumulate(low[::-1])[::-1], np.maximum.accumulate(high)  # windows only move on
+        pauses = sign_start[1:] - np.maximum.accumulate(sign_end)[:-1] > costs.max_gap
+        block[1:] = np.maximum.accumulate(np.where(pauses, np.arange(1, len(signs)), 0))
+    return Problem(cue_start[None], cue_end[None], sign_start, sign_end, low[None], high[None], block)
 
 
 def nearest(
@@ -206,7 +239,7 @@ class Table:
     ]  # for each last sign, the first columns begin .. end - 1 may go with it
     end: Int[np.ndarray, "rows geometries width"]
     whole: bool  # begin is 0 everywhere: what is up to a break point is a prefix
-    left: Int[np.ndarray, "rows lookups geometries width"]  # where the best of those up to its break point stand
+    left: Int[np.ndarray, "rows lookups_left geometries width"]  # where the best of those up to its break point stand
     right: Int[np.ndarray, "rows lookups geometries width"]  # and of those above it
     skipped: Float64[np.ndarray, "rows settings states"] | None  # what skipping all signs before a state would gain
     skipped_before: Float64[np.ndarray, "rows settings states"] | None  # the same for the states before the cue

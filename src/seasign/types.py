@@ -101,11 +101,14 @@ class Embeddings:
     space: str
 
 
+Rows = Literal["evidence", "softmax", "z-score", "sinkhorn", None]
+
+
 @dataclass(frozen=True)
 class Normalization:
     """How raw similarities become rewards."""
 
-    rows: Literal["evidence", "softmax", "z-score", "sinkhorn"] | None = "evidence"  # None: leave the rows as they are
+    rows: Rows = "evidence"  # None: leave the rows as they are
     columns: bool = False  # first a softmax over the cues nearest to each sign
     threshold: float = 0.0  # rewards up to this become 0; evidence has none
 
@@ -119,10 +122,37 @@ class Costs:
     w_sim: float = 10.0  # reward per unit of normalized similarity
     max_gap: float = 10.0  # seconds: no run has a longer pause in it
     window: int | None = 50  # how many signs nearest to a cue it may end on; None: all
-    drop: float | None = 12.0  # per cue that gets no sign; None: every cue gets one
+    drop: float | None = 6.0  # per cue that gets no sign; None: every cue gets one
     skip: float | None = 12.0  # per second of signs left between two runs; None: runs leave no holes
-    temperature: float = 1.0  # by how much worse an alignment is that is as likely as 1 / e of another
+    temperature: float = 0.4  # by how much more an alignment costs that is e times less likely; 0: only the best counts
     compat: Literal["sea"] | None = None  # "sea": the published arithmetic, slips included; nothing dropped or skipped
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of cues with one lag, in seconds."""
+
+    first: int  # cues first .. last, in order of time
+    last: int
+    start: float  # of the starts
+    end: float  # of the ends
+    low: float  # 90 % of what the lag of the starts may be
+    high: float
+
+
+@dataclass(frozen=True)
+class Lag:
+    """By how much the signing comes after the cues."""
+
+    stretches: tuple[Stretch, ...]  # none when no lag stands out
+    clarity: float  # by how many standard errors the best lag stands above every other that is not near
+
+    def __str__(self) -> str:
+        if len(self.stretches) == 1:
+            (part,) = self.stretches
+            return f"{part.start:+.2f} s at the starts, {part.end:+.2f} s at the ends"
+        words = [f"{part.last - part.first + 1} cues {part.start:+.2f} s" for part in self.stretches]
+        return ", then ".join(words) or "no lag stands out"
 
 
 @dataclass(frozen=True)
@@ -133,7 +163,7 @@ class Confidence:
     signed: float  # that the cue is signed at all
     start: tuple[float, float]  # seconds: 90 % of the times that the start may have
     end: tuple[float, float]
-    margin: float  # by how much the best alternative, at least half a second away, costs more
+    margin: float  # by how much the best alternative, at least half a second away, costs more; NaN: there is no run
 
 
 @dataclass(frozen=True)
@@ -145,4 +175,5 @@ class Alignment:
     boundaries: tuple[int, ...]  # in order of time: cue i took signs from b[i] on; the last is the end of the last run
     cost: float  # the least total cost
     confidence: tuple[Confidence, ...] | None = None  # one per cue
-    lag: tuple[tuple[float, float], ...] | None = None  # by which each cue was shifted first: its start, its end
+    lag: Lag | None = None  # as it was estimated, if it was
+    shifts: tuple[tuple[float, float], ...] | None = None  # the lag of each cue's start and end, added first

@@ -2,19 +2,17 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
 import seasign
+from commands import run
 from planted import film
-from seasign.cli import cli
-from seasign.types import InputWarning, Sign
+from seasign.types import Costs, InputWarning, Sign
 
 SIGNS = [Sign(2.5, 3.0, "HEAVY"), Sign(3.0, 4.25, "RAIN"), Sign(7.0, 7.5), Sign(7.5, 8.5)]
 NEWS = """\
@@ -45,11 +43,6 @@ def folder(tmp_path, monkeypatch):
     seasign.write("signs.csv", SIGNS)
     seasign.write("signs.eaf", {"SIGN": SIGNS, "TOPIC": [Sign(0, 9, "weather")]})
     return tmp_path
-
-
-def run(*arguments: object) -> Result:
-    """A command, in this process."""
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 def refused(*arguments: object, code: int = 1) -> str:
@@ -107,16 +100,102 @@ def test_align_writes_other_formats(folder, suffix):
     assert [("rain" in cue.text, "sun" in cue.text) for cue in cues] == [(True, False), (False, True)]
 
 
-def test_align_in_place_keeps_a_backup(folder):
+def test_align_in_place_keeps_a_backup_and_overwrites_none(folder):
     assert run("align", "signs.csv", "news.vtt", "--in-place", "--lag", "2,2").exit_code == 0
     assert Path("news.vtt").read_text() == ALIGNED
+    assert run("align", "signs.csv", "news.vtt", "--in-place", "--lag", "4").exit_code == 0
+    assert run("align", "signs.csv", "news.vtt", "--in-place").exit_code == 0
     assert Path("news.vtt.bak").read_text() == NEWS
+    assert Path("news.vtt.bak1").read_text() == ALIGNED
+    assert len(list(folder.glob("*.bak*"))) == len(list(folder.glob("news.vtt.bak*"))) == 3
 
 
-@pytest.mark.parametrize("output", ["news.vtt", "signs.csv", "./../{folder}/news.vtt"])
+def test_align_in_place_into_elan_starts_from_the_subtitles(folder):
+    seasign.write("subtitles.eaf", {"SUBTITLE": seasign.read("news.vtt").cues, "COMMENT": [Sign(1, 2, "mine")]})
+    before = seasign.read("subtitles.eaf")
+    result = run("align", "signs.eaf", "subtitles.eaf", "--in-place", "--lag", 2)
+    assert result.exit_code == 0, result.output
+    after = seasign.read("subtitles.eaf")
+    assert {name: after[name] for name in before} == before
+    assert list(after) == ["SUBTITLE", "COMMENT", "SIGN", "PHRASE", "SUBTITLE_ALIGNED"]
+    assert seasign.read(Path("subtitles.eaf.bak").rename("backup.eaf")) == before
+
+
+def test_signs_and_subtitles_of_one_elan_file_are_aligned_in_place(folder):
+    seasign.write("both.eaf", {"SIGN": SIGNS, "SUBTITLE": seasign.read("news.vtt").cues})
+    assert run("align", "both.eaf", "both.eaf", "--in-place", "--lag", 2).exit_code == 0
+    assert list(seasign.read("both.eaf")) == ["SIGN", "SUBTITLE", "SUBTITLE_ALIGNED"]
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "there", "written"),
+    [
+        ("signs.eaf", [], SIGNS, []),
+        ("signs.eaf", ["--merge", "more.csv"], SIGNS, ["SIGN_MERGED", "PHRASE_MERGED"]),
+        ("signs.eaf", ["--signs", "more.csv"], SIGNS, ["SIGN_MERGED", "PHRASE_MERGED"]),
+        ("signs.eaf", ["--sign-tier", "TOPIC"], SIGNS, []),
+        ("bare.eaf", ["--signs", "more.csv"], None, ["SIGN", "PHRASE"]),
+    ],
+    ids=["read", "merged", "others", "another tier", "none there"],
+)
+def test_elan_output_holds_the_signs_that_were_used_and_those_that_were_there(folder, source, options, there, written):
+    used = [Sign(2.4, 3.1, "OTHER"), Sign(7.0, 8.0)]
+    seasign.write("more.csv", used)
+    seasign.write("bare.eaf", {"TOPIC": [Sign(0, 9, "weather")]})
+    Path("one.vtt").write_text("WEBVTT\n\n00:02.400 --> 00:03.000\nHeavy rain\n")
+    result = run("align", source, "one.vtt", "-o", "out.eaf", *options)
+    assert result.exit_code == 0, result.output
+    tiers = seasign.read("out.eaf")
+    assert [name for name in tiers if "SIGN" in name or "PHRASE" in name] == ["SIGN"] * bool(there) + written
+    assert tiers.get("SIGN") == (tuple(there) if there else tuple(used))
+    if "SIGN_MERGED" in written:
+        expected = used if "--signs" in options else seasign.merge(SIGNS, used)
+        assert tiers["SIGN_MERGED"] == tuple(expected)
+        spans = [(span.start, span.end) for span in tiers["PHRASE_MERGED"]]
+        assert spans == [(span.start, span.end) for span in seasign.phrases(expected)]
+
+
+@pytest.mark.parametrize("output", ["news.vtt", "signs.csv", "./../{folder}/news.vtt", "linked.vtt", "same.vtt"])
 def test_an_input_is_never_an_output(folder, output):
+    Path("linked.vtt").symlink_to("news.vtt")
+    os.link("signs.csv", "same.vtt")
     line = refused("align", "signs.csv", "news.vtt", "-o", output.format(folder=folder.name))
     assert "is an input too" in line
+
+
+@pytest.mark.parametrize("option", ["--merge", "--similarity", "--cue-embeddings", "--sign-embeddings"])
+def test_whatever_is_read_is_never_an_output(folder, option):
+    seasign.write("read.csv", SIGNS)
+    others = [name for name in ("--cue-embeddings", "--sign-embeddings") if name != option and "embed" in option]
+    given = [option, "read.csv", *(word for name in others for word in (name, "signs.csv"))]
+    assert "is an input too" in refused("align", "signs.csv", "news.vtt", "-o", "read.csv", *given)
+    os.link("read.csv", "picture.svg")
+    assert "is an input too" in refused(
+        "align", "signs.csv", "news.vtt", "-o", "out.vtt", *given, "--timeline", "picture.svg"
+    )
+
+
+def test_two_outputs_never_share_a_file_and_a_timeline_is_a_picture(folder):
+    given = ("align", "signs.csv", "news.vtt")
+    for timeline in ("news.vtt", "out.vtt", "signs.csv", "picture.png"):
+        assert "cannot write the timeline there; name it *.svg" in refused(
+            *given, "-o", "out.vtt", "--timeline", timeline
+        )
+    Path("out.vtt").write_text("earlier")
+    Path("out.svg").symlink_to("out.vtt")
+    line = refused(*given, "-o", "out.vtt", "--timeline", "out.svg")
+    assert line == "out.svg: would hold both subtitles and the timeline; name two files"
+    Path("in.svg").symlink_to("news.vtt")
+    assert "would hold both" in refused(*given, "--in-place", "--timeline", "in.svg")
+
+
+def test_an_output_that_is_a_link_stays_one_and_its_target_is_written(folder):
+    Path("elsewhere").mkdir()
+    Path("out.vtt").symlink_to("elsewhere/target.vtt")
+    for _ in range(2):
+        assert run("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--lag", 2).exit_code == 0
+        assert Path("out.vtt").is_symlink()
+        assert Path("elsewhere/target.vtt").read_text() == ALIGNED
 
 
 def test_align_draws_the_timeline(folder):
@@ -132,6 +211,16 @@ def test_align_prints_json(folder):
     assert found["aligned"] == {"overlaps": 0, "on_signing": 1.0, "starts_on_sign": 1.0}
     assert found["output"] == "out.vtt"
     assert found["warnings"] == []
+
+
+def test_the_presets_are_the_published_settings():
+    published = {  # Jiang et al. 2025 (SEA, arXiv:2512.08094): costs, shift before, shift after
+        "bobsl": seasign.Preset(Costs(w_dur=1, w_gap=5, w_sim=10, max_gap=10, window=50), (2.6, 2.1), (0, 1)),
+        "how2sign": seasign.Preset(Costs(w_dur=5, w_gap=0.8, w_sim=10, max_gap=8, window=50), (1.3, 1.5), (0, 1)),
+        "srf": seasign.Preset(Costs(w_dur=0.5, w_gap=5, w_sim=5, max_gap=6, window=50), (1.4, 1.6), (0, 1)),
+        "mitenand": seasign.Preset(Costs(w_dur=0.5, w_gap=5, w_sim=1, max_gap=6, window=50), (0.49, 0.56), (0, 1)),
+    }
+    assert published == seasign.PRESETS
 
 
 def test_presets_and_single_settings_combine(folder):
@@ -231,7 +320,22 @@ def test_an_elan_slot_without_a_value_is_refused_where_it_is_read(folder):
     text = Path("signs.eaf").read_text()
     Path("slots.eaf").write_text(text.replace(' TIME_VALUE="2500"', "", 1))
     assert refused("align", "slots.eaf", "news.vtt", "-o", "out.vtt").startswith("slots.eaf:")
-    assert run("align", "slots.eaf", "news.vtt", "-o", "out.vtt", "--sign-tier", "TOPIC", "--window", 1).exit_code == 1
+    Path("one.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nweather\n")
+    result = run("align", "slots.eaf", "one.vtt", "-o", "out.vtt", "--sign-tier", "TOPIC")
+    assert result.exit_code == 0, result.output
+    assert "00:00.000 --> 00:09.000" in Path("out.vtt").read_text()
+
+
+def test_a_window_of_0_reaches_all_signs(folder):
+    seasign.write("many.csv", [Sign(second, second + 1) for second in range(9)])
+    Path("late.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\na\n\n00:00.100 --> 00:09.000\nb\n")
+    given = ("align", "many.csv", "late.vtt", "-o", "out.vtt")
+    ends = {}
+    for window in (1, 0):
+        result = run(*given, "--window", window)
+        assert result.exit_code == 0, result.output
+        ends[window] = seasign.read("out.vtt").cues[-1].end
+    assert ends == {1: 5.0, 0: 9.0}
 
 
 def test_more_cues_than_signs_are_refused_with_the_cue(folder):
@@ -243,11 +347,13 @@ def test_more_cues_than_signs_are_refused_with_the_cue(folder):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (np.zeros((3, 4)), "is 3 x 4, but there are 2 cues and 4 signs"),
+        (np.zeros((3, 4)), "has 3 rows, but there are 2 cues"),
+        (np.zeros((2, 3)), "is 2 x 3, but there are 2 cues and 4 signs"),
+        (np.array([[0, 1, 2, np.nan]] * 2), "s.npy: holds numbers that are not finite"),
         (np.zeros(4), "expected a matrix"),
         (None, "not an array"),
     ],
-    ids=["shape", "vector", "rubbish"],
+    ids=["cues", "signs", "nan", "vector", "rubbish"],
 )
 def test_a_similarity_that_does_not_fit_is_refused(folder, content, message):
     if content is None:
@@ -263,6 +369,7 @@ def test_an_array_that_would_run_code_is_refused(folder):
 
 
 def test_an_output_that_cannot_be_written_leaves_what_was_there(folder):
+    resource = pytest.importorskip("resource")
     Path("out.vtt").write_text("earlier")
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     code = (
@@ -294,6 +401,25 @@ def test_an_output_that_cannot_be_written_leaves_what_was_there(folder):
         ("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--preset", "unheard-of"),
         ("evaluate", "news.vtt", "news.vtt", "--fps", "0"),
         ("evaluate", "news.vtt", "news.vtt", "--fps", "1/0"),
+        ("evaluate", "news.vtt", "news.vtt", "--fps", "-25/1"),
+        ("evaluate", "news.vtt", "news.vtt", "--fps", "nan"),
+        *(("evaluate", "news.vtt", "news.vtt", "--shift-start", odd) for odd in ("nan", "inf")),
+        *(("evaluate", "news.vtt", "news.vtt", "--shift-end", odd) for odd in ("nan", "-inf")),
+        *(
+            ("align", "signs.csv", "news.vtt", "-o", "out.vtt", option, odd)
+            for option, odds in {
+                **dict.fromkeys(("--w-dur", "--w-gap", "--w-sim", "--max-gap"), ("nan", "inf", "-1")),
+                **dict.fromkeys(("--lag", "--padding"), ("nan", "inf", "1,nan", "-inf,1")),
+                "--threshold": ("nan", "inf"),
+                "--window": ("-1",),
+                "--crop": ("-1,0,5,5", "0,0,0,5"),
+            }.items()
+            for odd in odds
+        ),
+        *(("estimate-poses", "a.mp4", "-o", "a.pose", "--start", odd) for odd in ("nan", "inf", "-1")),
+        *(("estimate-poses", "a.mp4", "-o", "a.pose", "--end", odd) for odd in ("nan", "inf", "0")),
+        *(("demo", "-o", "shown", "--seconds", odd) for odd in ("nan", "inf", "4.9")),
+        ("demo", "-o", "shown", "--seed", "-1"),
         ("segment", "a.pose"),
     ],
     ids=" ".join,
@@ -404,6 +530,13 @@ def test_segment_writes_signs_and_phrases_and_prints_the_gate(folder):
     found = json.loads(run("segment", "episode.pose", "-o", "one.csv", "--one-per-bout", "--json").stdout)
     assert found["signs"] == found["bouts"] == len(tiers["PHRASE"]) == len(seasign.read("one.csv"))
     assert "cannot write signs there" in refused("segment", "episode.pose", "-o", "signs.vtt")
+    assert "there is no folder nowhere" in refused("segment", "episode.pose", "-o", "nowhere/signs.eaf")
+    line = refused("segment", "one.csv", "-o", "out.csv")
+    assert line.startswith("one.csv: is no video or poses; expected *.mp4")
+    assert ".csv" not in line.partition("expected")[2]
+    assert "is no video" in refused("estimate-poses", "one.csv", "-o", "out.pose")
+    film("news.mp4", [0.0, 0.04])
+    assert "there is no folder nowhere" in refused("estimate-poses", "news.mp4", "-o", "nowhere/news.pose")
 
 
 @pytest.mark.parametrize("unseen", ["everything", "frames"])
@@ -449,6 +582,29 @@ def test_doctor_says_what_works(folder):
     found = json.loads(run("doctor", "--json").stdout)
     assert found["works"]["align"] is True
     assert found["found"]["seasign"] == seasign.__version__
+    assert found["notes"]["align"].startswith("from poses or signs")
+
+
+@pytest.mark.parametrize(
+    ("act", "works", "note"),
+    [
+        ('print(\'{"estimator": "MediaPipe", "version": "9"}\')', True, "from video, with MediaPipe 9"),
+        ('print(\'{"missing": "no libGL"}\')', False, "no libGL; estimating poses needs mediapipe"),
+        ('print(\'{"refused": "no model"}\')', False, "no model"),
+        ("print('usage: python')", False, "no hello; is that a Python?"),
+        ("sys.exit(3)", False, "stopped with exit code 3"),
+        ("time.sleep(9)", False, "has said nothing for 1 s"),
+    ],
+)
+def test_doctor_starts_the_worker_and_believes_nothing_else(folder, monkeypatch, act, works, note):
+    python = folder / "python"
+    python.write_text(f"#!{sys.executable}\nimport sys, time\n{act}\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("SEASIGN_POSE_PYTHON", str(python))
+    monkeypatch.setattr("seasign.pose_estimation.HELLO", 1 if "sleep" in act else 60)
+    found = json.loads(run("doctor", "--json").stdout)
+    assert found["works"]["estimate-poses"] is works
+    assert note in found["notes"]["estimate-poses"]
 
 
 def test_commands_run_as_a_module(folder):

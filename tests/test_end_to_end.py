@@ -6,15 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import seasign
+from commands import run
 from planted import film
-from seasign.cli import cli
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"  # shared data
@@ -70,10 +70,6 @@ def episode(filmed, tmp_path, monkeypatch):
     return episode
 
 
-def run(*arguments):
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
-
-
 def test_from_a_video_to_aligned_subtitles(episode):
     result = run("align", "news.mp4", "news.vtt", "-o", "news.aligned.vtt", "--lag", 2, "--poses", "news.pose")
     assert result.exit_code == 0, result.output
@@ -91,12 +87,137 @@ def test_from_a_video_to_aligned_subtitles(episode):
     assert Path("again.vtt").read_bytes() == Path("news.aligned.vtt").read_bytes()
 
 
-def test_poses_of_another_video_are_refused(episode):
-    run("estimate-poses", "news.mp4", "-o", "news.pose")
-    film("other.mp4", [0.0, 0.04, 0.08])
-    result = run("align", "other.mp4", "news.vtt", "-o", "out.vtt", "--poses", "news.pose")
-    assert result.exit_code == 1
-    assert "holds the poses of another video (news.mp4)" in result.stderr
+@pytest.mark.parametrize(
+    ("kept", "asked", "difference"),
+    [
+        ({}, [], None),
+        ({"video": {"name": "other.mp4", "bytes": 7}}, [], "name other.mp4, not news.mp4; bytes 7, not "),
+        ({"crop": [0, 0, 16, 16]}, ["--crop", "0,0,16,16"], None),
+        ({"crop": [0, 0, 16, 16]}, [], "crop [0, 0, 16, 16], not None)"),
+        ({}, ["--crop", "0,0,16,16"], "crop None, not [0, 0, 16, 16])"),
+        ({}, ["--static"], "static_image_mode False, not True)"),
+        ({"settings": {"static_image_mode": True}}, ["--static"], None),
+        ({"start": 10.0}, [], "start 10.0, not 0.0)"),
+        ({"end": 60.0}, [], "end 60.0, not None)"),
+    ],
+    ids=["same", "other video", "same crop", "cropped", "whole", "followed", "static", "start", "end"],
+)
+def test_kept_poses_are_used_if_they_are_of_the_same_video_in_the_same_way(episode, kept, asked, difference):
+    video = {"name": "news.mp4", "bytes": Path("news.mp4").stat().st_size}
+    provenance = {"video": video, "settings": {"static_image_mode": False}, "crop": None, "start": 0.0, "end": None}
+    seasign.write("news.pose", replace(episode.poses, provenance=provenance | kept))
+    Path("planted.npz").unlink()  # nothing can be estimated
+    result = run("align", "news.mp4", "news.vtt", "-o", "out.vtt", "--poses", "news.pose", "--lag", 2, *asked)
+    assert result.exit_code == (difference is not None), result.output
+    if difference:
+        assert f"news.pose: holds the poses of something else ({difference}" in result.stderr
+
+
+def test_kept_poses_that_do_not_say_what_they_are_of_are_used(episode):
+    for provenance in None, {"video": None}, {"estimator": "mine", "video": {"name": "news.mp4"}, "settings": 3}:
+        seasign.write("news.pose", replace(episode.poses, provenance=provenance))
+        result = run("align", "news.mp4", "news.vtt", "-o", "out.vtt", "--poses", "news.pose", "--lag", 2)
+        assert result.exit_code == 0, result.output
+
+
+def test_poses_that_begin_later_give_signs_in_the_time_of_the_video(episode):
+    whole = seasign.segment(episode.poses)
+    start = 20
+    part = replace(
+        episode.poses,
+        xyz=episode.poses.xyz[25 * start :],
+        confidence=episode.poses.confidence[25 * start :],
+        provenance={"start": float(start)},
+    )
+    seasign.write("part.pose", part)
+    assert run("segment", "part.pose", "-o", "part.eaf").exit_code == 0
+    signs = seasign.read_signs("part.eaf")
+    late = [sign for sign in whole if sign.start > start + 10]
+    assert [(sign.start, sign.end) for sign in signs[-len(late) :]] == [(sign.start, sign.end) for sign in late]
+    assert seasign.read("part.eaf")["PHRASE"][-1].end == late[-1].end
+    seasign.write("late.vtt", [cue for cue in episode.cues if cue.start > start])
+    for source in "part.pose", "part.eaf":
+        assert run("align", source, "late.vtt", "-o", f"{source}.vtt", "--lag", 2).exit_code == 0
+    assert Path("part.pose.vtt").read_text() == Path("part.eaf.vtt").read_text()
+
+
+# --- hours of estimation are not lost ---------------------------------------------------------------------------------
+
+
+def calls():
+    """How many pictures the stand-in has looked at, in whole minutes of video."""
+    return Path("planted.npz.calls")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--similarity", "missing.npy"],
+        ["--similarity", "broken.npy"],
+        ["--similarity", "short.npy"],
+        ["--similarity", "infinite.npy"],
+        ["--cue-embeddings", "short.npy", "--sign-embeddings", "infinite.npy"],
+        ["--merge", "missing.csv"],
+        ["--poses", "kept.zip"],
+        ["--poses", "nowhere/kept.pose"],
+        ["--poses", "news.mp4"],
+        ["--timeline", "out.png"],
+        ["--timeline", "nowhere/out.svg"],
+        ["-o", "nowhere/out.vtt"],
+        ["-o", "out.docx"],
+        ["-o", "folder.vtt"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_wrong_with_other_files_is_said_before_poses_are_estimated(episode, wrong):
+    Path("broken.npy").write_bytes(b"rubbish")
+    Path("folder.vtt").mkdir()
+    np.save("short.npy", np.zeros((2, 3)))
+    np.save("infinite.npy", np.full((len(episode.cues), 3), np.inf))
+    files = set(Path().rglob("*"))
+    result = run("align", "news.mp4", "news.vtt", "-o", "out.vtt", *wrong)
+    assert result.exit_code == 1, result.output
+    assert not calls().exists()
+    assert set(Path().rglob("*")) == files
+
+
+def test_an_error_after_the_estimation_keeps_what_was_estimated(episode):
+    np.save("wide.npy", np.zeros((len(episode.cues), 1)))
+    failed = run("align", "news.mp4", "news.vtt", "-o", "out.vtt", "--lag", 2, "--similarity", "wide.npy")
+    assert failed.exit_code == 1
+    assert "there are" in failed.stderr
+    assert Path("out.vtt.partial").is_dir()
+    Path("planted.npz.stop").write_text("0")  # whoever asks the stand-in again is told no
+    calls().unlink()
+    again = run("align", "news.mp4", "news.vtt", "-o", "out.vtt", "--lag", 2)
+    assert again.exit_code == 0, again.output
+    assert not Path("out.vtt.partial").exists()
+
+
+@pytest.mark.parametrize("wrong", [["--crop", "30,0,16,16"], ["--python", "nobody"]], ids=" ".join)
+def test_a_mistake_in_the_next_run_does_not_undo_the_one_before(episode, wrong):
+    Path("planted.npz.stop").write_text("1700")
+    assert run("estimate-poses", "news.mp4", "-o", "news.pose").exit_code == 1
+    kept = {path.name for path in Path("news.pose.partial").glob("*.npy")}
+    assert kept
+    assert run("estimate-poses", "news.mp4", "-o", "news.pose", *wrong).exit_code == 1
+    assert {path.name for path in Path("news.pose.partial").glob("*.npy")} == kept
+
+
+def test_an_alignment_of_signs_leaves_an_interrupted_estimation_alone(episode):
+    Path("planted.npz.stop").write_text("1700")
+    assert run("align", "news.mp4", "news.vtt", "-o", "out.vtt").exit_code == 1
+    seasign.write("signs.csv", episode.signs)
+    assert run("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--lag", 2).exit_code == 0
+    assert Path("out.vtt.partial").is_dir()
+
+
+def test_a_folder_that_cannot_be_removed_is_named_in_a_warning(episode, monkeypatch):
+    monkeypatch.setattr("seasign.jobs.shutil.rmtree", lambda folder, ignore_errors: None)
+    result = run("estimate-poses", "news.mp4", "-o", "news.pose")
+    assert result.exit_code == 0
+    assert "warning: news.pose.partial: could not be removed; remove it by hand" in result.stderr
+    assert Path("news.pose").exists()
 
 
 def test_an_interrupted_estimation_goes_on_and_gives_the_same_bytes(episode):

@@ -3,6 +3,7 @@
 import json
 import struct
 import tracemalloc
+import warnings
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pose_format import Pose
 
+import seasign
 from seasign.formats import npz, pose
 from seasign.formats.rate import exact_rate
 from seasign.types import InputError, InputWarning, Poses
@@ -109,6 +111,7 @@ def test_every_layout_of_every_version_is_read_whole_and_by_name(tmp_path, versi
     np.testing.assert_array_equal(part.confidence, poses.confidence[:, [count - 1, 3, 40]])
 
 
+@pytest.mark.filterwarnings("ignore:.* landmarks are missing:seasign.types.InputWarning")
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), rate=st.fractions(1, 240, max_denominator=1001))
 def test_poses_come_back_as_they_were_written(tmp_path_factory, data, rate):
@@ -245,6 +248,58 @@ def test_frames_without_anybody_are_counted_in_a_warning(tmp_path):
     assert np.isnan(poses.xyz[:6]).all()
 
 
+def poses_at_25(lost, frames=250):
+    """Two hands and a nose for ten seconds; `lost` maps a landmark to the frames without it."""
+    names = ("BODY.NOSE", "LEFT.WRIST", "RIGHT.WRIST")
+    confidence = np.ones((frames, 3), dtype=np.float32)
+    for name, rows in lost.items():
+        confidence[rows, names.index(name)] = 0
+    xyz = np.where(confidence[..., None] > 0, np.float32(7), np.float32(np.nan)).repeat(3, axis=2)
+    return Poses(xyz.astype(np.float32), confidence, Fraction(25), names)
+
+
+ALL = ("BODY.NOSE", "LEFT.WRIST", "RIGHT.WRIST")
+
+
+@pytest.mark.parametrize("suffix", [".pose", ".npz"])
+@pytest.mark.parametrize(
+    ("lost", "message"),
+    [
+        (dict.fromkeys(ALL, slice(50, 75)), "nobody is seen in 25 of 250 frames, for up to 1.0 s on end"),
+        (dict.fromkeys(ALL, np.r_[30:90, 100:110]), "nobody is seen in 70 of 250 frames, for up to 2.4 s"),
+        (dict.fromkeys(ALL, np.flatnonzero(np.arange(250) % 5 > 1)), "nobody is seen in 150 of 250 frames"),
+        ({"LEFT.WRIST": slice(None)}, "1 of 3 landmarks are missing in most frames, the first is LEFT.WRIST"),
+        ({"LEFT.WRIST": slice(20, None), "RIGHT.WRIST": slice(0, 210)}, "2 of 3 landmarks are missing"),
+        (dict.fromkeys(ALL, slice(50, 74)), None),
+        ({"LEFT.WRIST": slice(0, 190), "RIGHT.WRIST": slice(100, 200)}, None),
+    ],
+    ids=["a second", "gaps", "most frames", "a hand", "hands", "less than a second", "hands on and off"],
+)
+def test_gaps_and_missing_landmarks_are_counted_in_a_warning(tmp_path, suffix, lost, message):
+    path = tmp_path / f"a{suffix}"
+    poses = poses_at_25(lost)
+    seasign.write(path, poses)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert_same(seasign.read(path), poses)
+    assert [str(warning.message).startswith(f"{path}: {message}") for warning in caught] == [True] * bool(message)
+    assert all(issubclass(warning.category, InputWarning) for warning in caught)
+
+
+@pytest.mark.parametrize("suffix", [".pose", ".npz"])
+def test_a_gap_of_the_landmarks_that_are_read_is_none_while_others_are_seen(tmp_path, suffix):
+    seasign.write(tmp_path / f"a{suffix}", poses_at_25({"LEFT.WRIST": slice(50, 150)}))
+    assert seasign.read_poses(tmp_path / f"a{suffix}", ["LEFT.WRIST"]).landmarks == ("LEFT.WRIST",)
+
+
+def test_a_rate_that_is_no_fraction_is_written(tmp_path):
+    poses = poses_at_25({})
+    object.__setattr__(poses, "fps", 25.0)  # as a caller without a type checker may
+    for suffix in ".pose", ".npz":
+        seasign.write(tmp_path / f"a{suffix}", poses)
+        assert seasign.read(tmp_path / f"a{suffix}").fps == 25
+
+
 def test_an_old_file_whose_rate_lost_its_decimals_gets_a_warning(tmp_path):
     path = tmp_path / "a.pose"
     path.write_bytes(pose_bytes(0.1, LAYOUTS[75], *made(), 29))
@@ -365,6 +420,7 @@ def test_an_archive_cut_short_is_refused(tmp_path, keep):
         npz.read(tmp_path / "a.npz")
 
 
+@pytest.mark.filterwarnings("ignore:.* landmarks are missing:seasign.types.InputWarning")
 @pytest.mark.parametrize("path", sorted(SAMPLES.rglob("*.pose")), ids=lambda path: path.name)
 def test_a_published_file_reads_as_pose_format_reads_it_and_comes_back(tmp_path, path):
     poses, other = pose.read(path), Pose.read(path.read_bytes())

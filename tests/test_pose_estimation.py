@@ -346,7 +346,7 @@ def test_what_the_worker_misses_or_refuses_is_told_with_the_remedy(tmp_path):
     path = film(tmp_path / "a.mp4", steady(25, 3))
     with pytest.raises(ModuleNotFoundError, match=r"no libGL; estimating poses needs .*SEASIGN_POSE_PYTHON"):
         estimate_poses(path, python=HERE, worker=fake(tmp_path, hello='hello = {"missing": "no libGL"}'))
-    with pytest.raises(InputError, match="no such model"):
+    with pytest.raises(ChildProcessError, match="no such model"):
         estimate_poses(path, python=HERE, worker=fake(tmp_path, hello='hello = {"refused": "no such model"}'))
 
 
@@ -362,8 +362,15 @@ def test_the_interpreter_is_the_one_given_or_the_environments_or_this_one(monkey
     assert find_interpreter() == Path("/there/python")
     monkeypatch.delenv("SEASIGN_POSE_PYTHON")
     monkeypatch.setattr(pose_estimation, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r'^estimating poses needs mediapipe: pip install "seasign\[pose\]"'):
-        find_interpreter()
+    for version, here in ((3, 12, 1), 'pip install "seasign[pose]"'), ((3, 14, 0), "this Python 3.14 is too new for"):
+        monkeypatch.setattr(pose_estimation.sys, "version_info", version)
+        with pytest.raises(ModuleNotFoundError) as caught:
+            find_interpreter()
+        assert "needs mediapipe under Python 3.11 or 3.12" in str(caught.value)
+        assert here in str(caught.value)
+        assert ("pip install" in str(caught.value)) == (version < (3, 13))
+    monkeypatch.undo()
+    monkeypatch.delenv("SEASIGN_POSE_PYTHON", raising=False)
     monkeypatch.setattr(pose_estimation, "find_spec", lambda name: name)
     assert find_interpreter() == HERE
 

@@ -4,13 +4,12 @@ Results go to stdout; warnings, errors and progress to stderr. Exit codes: 0 don
 """
 
 import json
+import math
 import platform
-import shutil
-import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from fractions import Fraction
 from importlib.metadata import version
@@ -21,12 +20,14 @@ import click
 import numpy as np
 
 import seasign
+from seasign import jobs
 from seasign.formats import POSES, SUBTITLES, TABLES, TIERS, VIDEOS
-from seasign.formats.disk import replacing
+from seasign.formats.disk import write_text
 from seasign.formats.rate import exact_rate
-from seasign.formats.timed_text import plain
-from seasign.pose_estimation import REMEDY, find_interpreter
-from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWarning, Normalization, Poses, Sign, Span
+from seasign.pose_estimation import check_estimator
+from seasign.report import plain_values
+from seasign.segmentation import Gate
+from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWarning, Normalization, Poses, Sign
 
 SEGMENTERS = {"training-free": seasign.TRAINING_FREE}
 EXISTING = click.Path(path_type=Path)
@@ -56,7 +57,19 @@ class Commands(click.Group):
         ctx.exit(1)
 
 
-class Pair(click.ParamType[tuple[float, float]]):
+class Number(click.FloatRange):
+    """A finite number; `float` would take nan and inf too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """A number within the range."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
+
+
+# `ParamType` takes a type in brackets from click 8.4 on, and only for the type checker
+class Pair(click.ParamType):  # type: ignore[type-arg]
     """Seconds for the starts and for the ends: `2.5`, or `2.6,2.1`."""
 
     name = "S or S,E"
@@ -68,12 +81,14 @@ class Pair(click.ParamType[tuple[float, float]]):
         try:
             first, *rest = (float(number) for number in value.split(","))
             (second,) = rest or [first]
+            if not math.isfinite(first + second):
+                raise ValueError
         except ValueError:
             self.fail(f"{value!r} is neither seconds nor two of them, such as 2.6,2.1", param, ctx)
         return first, second
 
 
-class Crop(click.ParamType[tuple[int, int, int, int]]):
+class Crop(click.ParamType):  # type: ignore[type-arg]
     """A part of the picture in pixels: left, top, width, height."""
 
     name = "X,Y,W,H"
@@ -84,8 +99,10 @@ class Crop(click.ParamType[tuple[int, int, int, int]]):
         """Four whole numbers."""
         try:
             x, y, width, height = (int(number) for number in value.split(","))
+            if min(x, y) < 0 or min(width, height) < 1:
+                raise ValueError
         except ValueError:
-            self.fail(f"{value!r} is not four whole numbers, such as 960,480,300,240", param, ctx)
+            self.fail(f"{value!r} is not four whole numbers above 0, such as 960,480,300,240", param, ctx)
         return x, y, width, height
 
 
@@ -98,6 +115,7 @@ def cli() -> None:
 OUTPUT = click.option("-o", "--output", type=EXISTING, required=True, help="The file to write; its suffix says how.")
 QUIET = click.option("--quiet", is_flag=True, help="Print nothing but warnings and errors.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+COST = Number(min=0)
 SEGMENTER = click.option(
     "--segmenter", type=click.Choice(list(SEGMENTERS)), default="training-free", show_default=True,
     help="What finds the signs. The default looks at the height and speed of the hands and has learned nothing.",
@@ -124,7 +142,7 @@ def options(several: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
 @click.argument("source", metavar="INPUT", type=EXISTING)
 @click.argument("subtitles", type=EXISTING)
 @click.option("-o", "--output", type=EXISTING, help="The file to write; its suffix says how.")
-@click.option("--in-place", is_flag=True, help="Replace SUBTITLES, and keep what it was in SUBTITLES.bak.")
+@click.option("--in-place", is_flag=True, help="Replace SUBTITLES, and keep what it was in SUBTITLES.bak, .bak1, ...")
 @click.option("--signs", type=EXISTING, help="Signs that someone else found; INPUT is then not looked at.")
 @click.option("--merge", "extra", type=EXISTING, help="More signs: where they agree with one found, they replace it.")
 @click.option("--sign-tier", default="SIGN", show_default=True, help="Where the signs are, in an ELAN file.")
@@ -135,18 +153,16 @@ def options(several: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
 @click.option("--sign-embeddings", type=EXISTING, help="A .npy of signs x dimensions, from the same model.")
 @click.option("--normalize", type=click.Choice(["softmax", "z-score", "sinkhorn", "columns", "softmax+columns"]),
               default="softmax", show_default=True, help="How similarities become rewards.")  # fmt: skip
-@click.option("--threshold", type=float, default=0.0, show_default=True, help="Rewards up to this count as none.")
+@click.option("--threshold", type=Number(), default=0.0, show_default=True, help="Rewards up to this count as none.")
 @click.option(
     "--preset", type=click.Choice(list(seasign.PRESETS)), help="Costs, lag and padding published for a corpus."
 )
 @click.option("--lag", type=Pair(), help="Seconds by which the signing comes after the subtitles. [default: 0]")
 @click.option("--padding", type=Pair(), help="Seconds added to starts and ends at last, such as 0,1. [default: 0]")
-@click.option("--w-dur", type=float, help=f"Cost of a second of difference in length. [default: {Costs.w_dur:g}]")
-@click.option("--w-gap", type=float, help=f"Cost of a second without a sign in a cue. [default: {Costs.w_gap:g}]")
-@click.option("--w-sim", type=float, help=f"Reward of similarity. [default: {Costs.w_sim:g}]")
-@click.option(
-    "--max-gap", type=float, help=f"No cue straddles a longer pause, in seconds. [default: {Costs.max_gap:g}]"
-)
+@click.option("--w-dur", type=COST, help=f"Cost of a second of difference in length. [default: {Costs.w_dur:g}]")
+@click.option("--w-gap", type=COST, help=f"Cost of a second without a sign in a cue. [default: {Costs.w_gap:g}]")
+@click.option("--w-sim", type=COST, help=f"Reward of similarity. [default: {Costs.w_sim:g}]")
+@click.option("--max-gap", type=COST, help=f"No cue straddles a longer pause, in seconds. [default: {Costs.max_gap:g}]")
 @click.option(
     "--window", type=click.IntRange(0), help=f"Signs near a cue that it may end on; 0: all. [default: {Costs.window}]"
 )
@@ -165,33 +181,39 @@ def align(
 
     INPUT is a video, poses (.pose, .npz) or signs (.eaf, .csv, .json).
     """
-    output = _output(output, subtitles, given["in_place"])
-    for path in (source, subtitles, given["signs"], given["extra"]):
-        if path is not None and path.exists() and output.exists() and path.samefile(output) and not given["in_place"]:
-            raise InputError(
-                f"{output}: is an input too; choose another output, or --in-place to replace the subtitles"
-            )
+    if (output is None) != given["in_place"]:
+        raise click.UsageError("give either -o OUTPUT or --in-place")
+    output = output or subtitles
+    _check_files(source, subtitles, output, given)
     tier = given["subtitle_tier"] or ("SUBTITLE" if subtitles.suffix.lower() in TIERS else None)
     delivered = seasign.read_cues(subtitles, tier, skip_broken=given["skip_broken"])
-    signs = _signs(given["signs"] or source, given, output, quiet or as_json)
-    if given["extra"]:
-        signs = seasign.merge(signs, seasign.read_signs(given["extra"], given["sign_tier"]))
+    others = seasign.read_signs(given["extra"], given["sign_tier"]) if given["extra"] else None
+    similarity = _similarity(given["similarity"], given["cue_embeddings"], given["sign_embeddings"])
+    if similarity is not None and len(similarity) != len(delivered.cues):
+        raise InputError(
+            f"the similarity has {len(similarity)} rows, but there are {len(delivered.cues)} cues: "
+            "compute it from the same files"
+        )
     costs, lag, padding = _settings(given)
-    alignment = seasign.align(
-        signs,
-        delivered.cues,
-        similarity=_similarity(given["similarity"], given["cue_embeddings"], given["sign_embeddings"]),
-        costs=costs,
-        normalization=_normalization(given["normalize"], given["threshold"]),
-        lag=lag,
-        padding=padding,
-    )
-    if given["in_place"]:
-        shutil.copy2(subtitles, f"{subtitles}.bak")
-    _write_alignment(output, delivered, alignment, signs, source, subtitles, costs)
-    if given["timeline"]:
-        lanes = {"signs": signs, "delivered": delivered.cues, "aligned": alignment.cues}
-        _write_text(given["timeline"], seasign.draw_timeline(lanes))
+    with ExitStack() as done:
+        signs, signs_from = _signs(given["signs"] or source, given, output, quiet or as_json, done)
+        if others is not None:
+            signs, signs_from = seasign.merge(signs, others), None
+        alignment = seasign.align(
+            signs,
+            delivered.cues,
+            similarity=similarity,
+            costs=costs,
+            normalization=_normalization(given["normalize"], given["threshold"]),
+            lag=lag,
+            padding=padding,
+        )
+        if given["in_place"]:
+            jobs.back_up(subtitles)
+        _write_alignment(output, delivered, alignment, signs, costs, (source, signs_from, subtitles))
+        if given["timeline"]:
+            lanes = {"signs": signs, "delivered": delivered.cues, "aligned": alignment.cues}
+            write_text(given["timeline"], seasign.draw_timeline(lanes))
     summary = seasign.summarize(delivered.cues, alignment, signs)
     if as_json:
         click.echo(json.dumps(summary.as_json() | {"cost": alignment.cost, "output": str(output), "warnings": warned}))
@@ -199,16 +221,30 @@ def align(
         _print_summary(summary, output, warned)
 
 
-def _output(output: Path | None, subtitles: Path, in_place: bool) -> Path:
-    """Where the aligned subtitles go; refused before any work is done."""
-    if (output is None) != in_place:
-        raise click.UsageError("give either -o OUTPUT or --in-place")
-    output = output or subtitles
-    if output.suffix.lower() not in SUBTITLES | TIERS | TABLES:
-        raise InputError(f"{output}: cannot write subtitles there; name it *{' *'.join(SUBTITLES | TIERS | TABLES)}")
-    if not output.parent.is_dir():
-        raise InputError(f"{output}: there is no folder {output.parent}; make it first")
-    return output
+def _check_files(source: Path, subtitles: Path, output: Path, given: Mapping[str, Any]) -> None:
+    """Refuse before any work what cannot be written, or would take the place of what is read."""
+    inputs = [source, *(given[name] for name in ("signs", "extra", "similarity", "cue_embeddings", "sign_embeddings"))]
+    if given["in_place"]:
+        inputs = [path for path in inputs if path and not jobs.same_file(path, subtitles)]
+    elif jobs.same_file(output, subtitles):
+        raise InputError(f"{output}: is an input too; choose another output, or --in-place to replace the subtitles")
+    outputs: dict[str, tuple[Path, Collection[str]]] = {"subtitles": (output, SUBTITLES | TIERS | TABLES)}
+    if given["timeline"]:
+        outputs["the timeline"] = (given["timeline"], [".svg"])
+    if not given["signs"] and _is_video(source, "video, poses or signs", POSES | TIERS | TABLES) and given["poses"]:
+        if given["poses"].exists():
+            inputs.append(given["poses"])
+        else:
+            outputs["the poses"] = (given["poses"], POSES)
+    jobs.check_outputs(outputs, [path for path in inputs if path])
+
+
+def _is_video(path: Path, what: str, others: Iterable[str]) -> bool:
+    """Whether a file is a video by its name; what is none of the `others` either is refused."""
+    suffix = path.suffix.lower()
+    if suffix not in VIDEOS and suffix not in others:
+        raise InputError(f"{path}: is no {what}; expected *{' *'.join((*VIDEOS, *others))}")
+    return suffix in VIDEOS
 
 
 def _settings(given: Mapping[str, Any]) -> tuple[Costs, tuple[float, float], tuple[float, float]]:
@@ -245,67 +281,52 @@ def _array(path: Path) -> np.ndarray:
         raise InputError(f"{path}: not an array of numbers in a .npy file ({error})") from None
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu":
         raise InputError(f"{path}: expected a matrix of numbers in a .npy file")
+    if not np.isfinite(array).all():
+        raise InputError(f"{path}: holds numbers that are not finite; compute them again")
     return array.astype(np.float32) if array.dtype.kind in "iu" else array
 
 
-def _signs(source: Path, given: Mapping[str, Any], output: Path, quiet: bool) -> tuple[Sign, ...]:
-    """The signs in a file of signs, poses or video."""
+def _signs(
+    source: Path, given: Mapping[str, Any], output: Path, quiet: bool, done: ExitStack
+) -> tuple[tuple[Sign, ...], Path | None]:
+    """The signs in a file of signs, poses or video; and that file, if they stand in it."""
     if source.suffix.lower() in TIERS | TABLES:
-        return seasign.read_signs(source, given["sign_tier"])
-    with _poses(source, given, output, quiet) as poses:
-        signs = seasign.segment(poses, SEGMENTERS[given["segmenter"]])
-        if not quiet:
-            click.echo(f"signs     {seasign.gate(signs, poses)}")
-    return signs
+        return seasign.read_signs(source, given["sign_tier"]), source
+    signs, gate = _segmented(source, SEGMENTERS[given["segmenter"]], given, output, quiet, done)
+    if not quiet:
+        click.echo(f"signs     {gate}")
+    return signs, None
 
 
-@contextmanager
-def _poses(source: Path, given: Mapping[str, Any], output: Path, quiet: bool) -> Iterator[Poses]:
+def _segmented(
+    source: Path, segmenter: seasign.Segmenter, given: Mapping[str, Any], output: Path, quiet: bool, done: ExitStack
+) -> tuple[tuple[Sign, ...], Gate]:
+    """The signs in poses or a video, in the time of the video, and the gate."""
+    poses = _poses(source, given, output, quiet, done)
+    signs = seasign.segment(poses, segmenter)
+    return jobs.in_video(signs, poses), seasign.gate(signs, poses)
+
+
+def _poses(source: Path, given: Mapping[str, Any], output: Path, quiet: bool, done: ExitStack) -> Poses:
     """The poses in a file, or those of a video: estimated now, unless they were kept."""
     if source.suffix.lower() in POSES:
-        yield _body_and_hands(source)
-        return
-    if source.suffix.lower() not in VIDEOS:
-        raise InputError(
-            f"{source}: is no video, poses or signs; expected *{' *'.join((*VIDEOS, *POSES, *TIERS, *TABLES))}"
-        )
+        return jobs.read_body(source)
     keep = given.get("poses")
     if keep and keep.exists():
-        poses = _body_and_hands(keep)
-        video = (poses.provenance or {}).get("video")
-        if isinstance(video, Mapping) and (video["name"], video["bytes"]) != (source.name, source.stat().st_size):
-            raise InputError(f"{keep}: holds the poses of another video ({video['name']}); name another file")
-        yield poses
-        return
-    with _estimated(source, given, keep or output, quiet) as poses:
-        if keep:
-            seasign.write(keep, poses)
-        yield poses
+        return jobs.read_kept(keep, source, crop=given["crop"], static=given["static"])
+    poses = _estimated(source, given, keep or output, quiet, done)
+    if keep:
+        seasign.write(keep, poses)
+    return poses
 
 
-def _body_and_hands(path: Path) -> Poses:
-    """The poses of a file without the face: all 586 landmarks of an hour would take a gigabyte."""
-    if path.suffix.lower() != ".pose":
-        return seasign.read_poses(path)
-    from seasign.formats import pose
-
-    return pose.read(path, [name for name in pose.names(path) if not name.startswith(("FACE", "POSE_WORLD"))])
-
-
-@contextmanager
-def _estimated(video: Path, given: Mapping[str, Any], output: Path, quiet: bool) -> Iterator[Poses]:
-    """Estimate poses with a progress bar. An interruption leaves what was done beside `output`, for the next run."""
-    scratch = output.with_name(f"{output.name}.partial")
-    span = {name: given[name] for name in ("start", "end") if name in given}
-    estimator = {name: given[name] for name in ("crop", "static", "python")}
-    try:
-        with _progress("estimating poses", quiet) as progress:
-            poses = seasign.estimate_poses(video, **span, **estimator, scratch=scratch, progress=progress)
-        yield poses
-    except InputError:  # the video's own fault: another run would end the same way
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
-    shutil.rmtree(scratch)
+def _estimated(video: Path, given: Mapping[str, Any], output: Path, quiet: bool, done: ExitStack) -> Poses:
+    """Estimate poses with a progress bar. Until all is `done`, what there is stays beside `output` for another run."""
+    names = ("start", "end", "crop", "static", "python")
+    settings = {name: given[name] for name in names if name in given}
+    scratch = done.enter_context(jobs.scratch(output))
+    with _progress("estimating poses", quiet) as progress:
+        return seasign.estimate_poses(video, **settings, scratch=scratch, progress=progress)
 
 
 @contextmanager
@@ -348,27 +369,27 @@ def _write_alignment(
     delivered: seasign.Subtitles,
     alignment: Alignment,
     signs: Sequence[Sign],
-    source: Path,
-    subtitles: Path,
     costs: Costs,
+    sources: tuple[Path, Path | None, Path],
 ) -> None:
-    """Write the moved cues; into an ELAN file, the signs and the cues as delivered too."""
+    """Write the moved cues; into an ELAN file, the signs and the cues as delivered too.
+
+    Args:
+        sources: INPUT, the file that holds just these signs, and the subtitles.
+    """
     if output.suffix.lower() not in TIERS:
         seasign.write(output, replace(delivered, cues=alignment.cues))
         return
-    before, aligned = (
-        [replace(cue, text=plain(cue.text)) for cue in cues] for cues in (delivered.cues, alignment.cues)
-    )
+    aligned = alignment.cues
     if costs.compat:  # the published ELAN files cut times to the millisecond below
-        aligned = [replace(cue, start=int(cue.start * 1000) / 1000, end=int(cue.end * 1000) / 1000) for cue in aligned]
-    like = next((path for path in (source, subtitles) if path.suffix.lower() in TIERS), None)
-    tiers: dict[str, Sequence[Span]] = {"SUBTITLE_ALIGNED": aligned}
-    if like != subtitles:
-        tiers = {"SUBTITLE": before} | tiers
-    if like != source:
-        tiers = {"SIGN": signs, "PHRASE": seasign.phrases(signs)} | tiers
-    media = [source] if source.suffix.lower() in VIDEOS else []
-    seasign.write(output, tiers, like=like, media=media)
+        aligned = tuple(
+            replace(cue, start=int(cue.start * 1000) / 1000, end=int(cue.end * 1000) / 1000) for cue in aligned
+        )
+    source, signs_from, subtitles = sources
+    before = (output,) if jobs.same_file(output, subtitles) else (source, subtitles)
+    like = next((path for path in before if path.suffix.lower() in TIERS), None)
+    tiers = jobs.lay_tiers(delivered.cues, aligned, signs, like=like, cues_from=subtitles, signs_from=signs_from)
+    seasign.write(output, tiers, like=like, media=[source] if source.suffix.lower() in VIDEOS else [])
 
 
 def _print_summary(summary: seasign.Summary, output: Path, warned: Sequence[str]) -> None:
@@ -396,8 +417,8 @@ def _print_summary(summary: seasign.Summary, output: Path, warned: Sequence[str]
 @click.argument("video", type=EXISTING)
 @OUTPUT
 @options(ESTIMATION)
-@click.option("--start", type=float, default=0.0, help="Seconds; the poses begin there.")
-@click.option("--end", type=float, help="Seconds; the poses end there.")
+@click.option("--start", type=Number(min=0), default=0.0, help="Seconds; the poses begin there.")
+@click.option("--end", type=Number(min=0, min_open=True), help="Seconds; the poses end there.")
 @QUIET
 @JSON
 def estimate_poses(video: Path, output: Path, quiet: bool, as_json: bool, **given: Any) -> None:
@@ -405,25 +426,18 @@ def estimate_poses(video: Path, output: Path, quiet: bool, as_json: bool, **give
 
     MediaPipe Holistic does it. An interrupted run goes on where it stopped when the same command is given again.
     """
-    if output.suffix.lower() not in POSES:
-        raise InputError(f"{output}: cannot write poses there; name it *{' *'.join(POSES)}")
-    if not output.parent.is_dir():
-        raise InputError(f"{output}: there is no folder {output.parent}; make it first")
-    with _estimated(video, given, output, quiet or as_json) as poses:
+    _is_video(video, "video", ())
+    jobs.check_outputs({"poses": (output, POSES)}, [video])
+    with ExitStack() as done:
+        poses = _estimated(video, given, output, quiet or as_json, done)
         seasign.write(output, poses)
-        found = {
-            "frames": len(poses.xyz),
-            "fps": str(poses.fps),
-            "landmarks": len(poses.landmarks),
-            "provenance": poses.provenance,
-            "output": str(output),
-        }
+        frames, landmarks, fps, provenance = len(poses.xyz), len(poses.landmarks), str(poses.fps), poses.provenance
+        del poses  # its arrays are files of the folder that goes now
     if as_json:
+        found = {"frames": frames, "fps": fps, "landmarks": landmarks, "provenance": provenance, "output": str(output)}
         click.echo(json.dumps(found))
     elif not quiet:
-        click.echo(
-            f"wrote     {output}: {len(poses.xyz)} frames of {len(poses.landmarks)} landmarks at {poses.fps} fps"
-        )
+        click.echo(f"wrote     {output}: {frames} frames of {landmarks} landmarks at {fps} fps")
 
 
 @cli.command()
@@ -442,21 +456,20 @@ def segment(
     POSES is a video or a file of poses (.pose, .npz). The signs go to the tier SIGN of an .eaf and their bouts to
     PHRASE, or the signs alone to a .csv or .json.
     """
-    if output.suffix.lower() not in TIERS | TABLES:
-        raise InputError(f"{output}: cannot write signs there; name it *{' *'.join(TIERS | TABLES)}")
     if one_per_bout and segmenter != "training-free":
         raise click.UsageError("--one-per-bout goes with the training-free segmenter")
+    is_video = _is_video(poses, "video or poses", POSES)
+    jobs.check_outputs({"signs": (output, TIERS | TABLES)}, [poses])
     chosen = replace(SEGMENTERS[segmenter], one_per_bout=one_per_bout)
-    with _poses(poses, given, output, quiet or as_json) as found:
-        signs = seasign.segment(found, chosen)
-        gate = seasign.gate(signs, found)
-    if output.suffix.lower() in TIERS:
-        media = [poses] if poses.suffix.lower() in VIDEOS else []
-        seasign.write(output, {"SIGN": signs, "PHRASE": seasign.phrases(signs)}, media=media)
-    else:
-        seasign.write(output, signs)
+    with ExitStack() as done:
+        signs, gate = _segmented(poses, chosen, given, output, quiet or as_json, done)
+        if output.suffix.lower() in TIERS:
+            tiers = {"SIGN": signs, "PHRASE": seasign.phrases(signs)}
+            seasign.write(output, tiers, media=[poses] if is_video else [])
+        else:
+            seasign.write(output, signs)
     if as_json:
-        click.echo(json.dumps(_finite(asdict(gate)) | {"segmenter": segmenter, "output": str(output)}))
+        click.echo(json.dumps(plain_values(asdict(gate)) | {"segmenter": segmenter, "output": str(output)}))
     elif not quiet:
         click.echo(f"signs     {gate}\nby        {segmenter} segmenter\nwrote     {output}")
 
@@ -467,8 +480,8 @@ def segment(
 @click.option(
     "--fps", default="25", show_default=True, help="Frames per second of the measure: 25, 23.976, 24000/1001."
 )
-@click.option("--shift-start", type=float, default=0.0, help="Seconds added to the estimated starts.")
-@click.option("--shift-end", type=float, default=0.0, help="Seconds added to the estimated ends.")
+@click.option("--shift-start", type=Number(), default=0.0, help="Seconds added to the estimated starts.")
+@click.option("--shift-end", type=Number(), default=0.0, help="Seconds added to the estimated ends.")
 @click.option("--reference-tier", help="Of an ELAN file. [default: SUBTITLE_ALIGNED, else SUBTITLE]")
 @click.option("--estimate-tier", help="Of an ELAN file. [default: SUBTITLE_ALIGNED, else SUBTITLE]")
 @click.option("--compat", type=click.Choice(["sea"]), help="The published protocol, which does not score all failures.")
@@ -484,6 +497,8 @@ def evaluate(
     """
     try:
         rate = Fraction(fps) if "/" in fps else exact_rate(float(fps))
+        if rate <= 0:
+            raise ValueError
     except (ValueError, ZeroDivisionError):
         raise click.UsageError(f"--fps {fps}: expected a number above 0, such as 25, 23.976 or 24000/1001") from None
     if reference.is_dir() != estimate.is_dir():
@@ -547,21 +562,12 @@ def _print_evaluation(evaluation: seasign.Evaluation, fps: Fraction) -> None:
         )
 
 
-def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
-    """NaN is no JSON: None."""
-    return {key: None if value != value else value for key, value in values.items()}
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Replace a text file atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
 @cli.command()
 @click.option("-o", "--output", type=EXISTING, default=Path("demo"), show_default=True, help="A folder for the files.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed makes another episode.")
-@click.option("--seconds", type=float, default=90.0, show_default=True, help="Length of the episode.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed makes another episode."
+)
+@click.option("--seconds", type=Number(min=5), default=90.0, show_default=True, help="Length of the episode.")
 @QUIET
 def demo(output: Path, seed: int, seconds: float, quiet: bool) -> None:
     """Do the main job on a made-up episode.
@@ -585,7 +591,7 @@ def demo(output: Path, seed: int, seconds: float, quiet: bool) -> None:
     seasign.write(output / "episode.reference.vtt", episode.reference)
     seasign.write(output / "episode.aligned.vtt", alignment.cues)
     seasign.write(output / "episode.eaf", tiers | {"SUBTITLE_ALIGNED": alignment.cues} | truth)
-    _write_text(output / "timeline.svg", picture)
+    write_text(output / "timeline.svg", picture)
     if quiet:
         return
     click.echo(
@@ -609,9 +615,9 @@ def doctor(as_json: bool) -> None:
     found |= {name: version(name) for name in ("numpy", "lxml", "pose-format", "av", "click", "rich")}
     works = {name: _attempt(check) for name, check in CHECKS.items()}
     if as_json:
-        click.echo(
-            json.dumps({"found": found, "works": {name: ok for name, (ok, _) in works.items()}, "notes": dict(works)})
-        )
+        working = {name: ok for name, (ok, _) in works.items()}
+        notes = {name: note for name, (_, note) in works.items()}
+        click.echo(json.dumps({"found": found, "works": working, "notes": notes}))
     else:
         for name, what in found.items():
             click.echo(f"{name:16}{what}")
@@ -626,7 +632,7 @@ def _attempt(check: Callable[[], str]) -> tuple[bool, str]:
     """Whether it works, and a note or the remedy."""
     try:
         return True, check()
-    except (ImportError, OSError, ValueError, subprocess.SubprocessError) as error:
+    except (ImportError, OSError, ValueError) as error:
         return False, str(error)
 
 
@@ -639,13 +645,9 @@ def _check_align() -> str:
 
 
 def _check_estimation() -> str:
-    """The interpreter that has MediaPipe; it is asked for its version, not imported."""
-    python = find_interpreter()
-    ask = [str(python), "-c", "from importlib.metadata import version; print(version('mediapipe'))"]
-    answer = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=False)
-    if answer.returncode:
-        raise ModuleNotFoundError(f"{python} has no mediapipe: {REMEDY}")
-    return f"from video, with MediaPipe {answer.stdout.strip()} in {python}"
+    """A worker that starts and has all it needs."""
+    hello = check_estimator()
+    return f"from video, with {hello.get('estimator')} {hello.get('version')}"
 
 
 CHECKS: dict[str, Callable[[], str]] = {"align": _check_align, "estimate-poses": _check_estimation}

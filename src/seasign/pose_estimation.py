@@ -3,30 +3,32 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Timer
+from time import monotonic
 from typing import Any, NoReturn
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from seasign.formats.disk import replacing
+from seasign.formats.disk import replacing, write_text
+from seasign.formats.gaps import warn_of_gaps
 from seasign.types import InputError, Poses
 from seasign.workers.holistic import HEADER
 
 HOLISTIC = Path(__file__).parent / "workers" / "holistic.py"  # its docstring is the protocol
 CHUNK = 60  # seconds of video between two restarts of the tracker: as much is lost by an interruption
-REMEDY = (
-    'estimating poses needs mediapipe: pip install "seasign[pose]", '
-    "or point SEASIGN_POSE_PYTHON to a Python that has mediapipe==0.10.21"
-)
+LATEST = (3, 12)  # the last Python with a wheel of that MediaPipe
+HELLO = 120  # seconds: no worker takes longer to say what it is
 
 
 def estimate_poses(
@@ -61,13 +63,14 @@ def estimate_poses(
         python: The interpreter that has MediaPipe; None: see `find_interpreter`.
         worker: The script that estimates; any that speaks the protocol in HOLISTIC's docstring.
         scratch: A folder for finished chunks and for the arrays of the result, which are files in it. The same folder
-            takes up an interrupted run; it is the caller's to remove. None is a temporary one.
+            takes up an interrupted run; it is the caller's to remove, and gone where the video is at fault. None is a
+            temporary one.
         progress: Called with the number of frames done and of all, as far as the video says.
 
     Raises:
         InputError: Not a video, cut short or damaged; a part or a crop that is not there; no person in any frame.
         ModuleNotFoundError: No interpreter with MediaPipe; the message is the remedy.
-        ChildProcessError: The worker died; the message ends with its last words.
+        ChildProcessError: The worker died, and the message ends with its last words; or it cannot do what is asked.
     """
     from seasign.formats import video as videos  # here, since it brings PyAV, and `import seasign` brings this module
 
@@ -77,16 +80,10 @@ def estimate_poses(
     corner = (0, 0) if crop is None else crop[:2]
     until = about.duration if end is None or about.duration is None else min(end, about.duration)
     total = None if until is None else round((until - start) * about.fps)
-    settings = {
-        "model_complexity": complexity,
-        "refine_face_landmarks": True,
-        "smooth_landmarks": False,
-        "static_image_mode": static,
-    }
-    with nullcontext(scratch) if scratch else TemporaryDirectory("-seasign", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        with _Worker(worker, find_interpreter(python), settings, folder / "worker.log") as estimator:
+    pictures = videos.frames(video, fps=about.fps, start=start, end=end, crop=crop)
+    interpreter = find_interpreter(python)
+    with _workplace(scratch) as folder:
+        with _Worker(worker, interpreter, _settings(complexity, static), folder / "worker.log") as estimator:
             hello = estimator.hello()
             landmarks = tuple(hello.pop("landmarks"))
             provenance = {
@@ -106,7 +103,7 @@ def estimate_poses(
             }
             chunks = _taken_up(folder, {**provenance, "landmarks": landmarks, "fingerprint": _fingerprint(video)})
             done = sum(len(np.load(path, mmap_mode="r")) for path in chunks)
-            pictures = islice(videos.frames(video, fps=about.fps, start=start, end=end, crop=crop), done, None)
+            pictures = islice(pictures, done, None)
             while True:
                 rows = []
                 for row in estimator.estimate(islice(pictures, chunk), corner, len(landmarks)):
@@ -120,9 +117,23 @@ def estimate_poses(
                 with replacing(chunks[-1]) as temporary:
                     np.save(temporary, np.stack(rows))
         xyz, confidence = _joined(folder, chunks, (done, len(landmarks)))
-    if not confidence.any():
-        raise InputError(f"{video}: no person in any of {done} frames; see whether the crop shows the signer")
-    return Poses(xyz, confidence, about.fps, landmarks, provenance)
+        if not confidence.any():
+            raise InputError(f"{video}: no person in any of {done} frames; see whether the crop shows the signer")
+    poses = Poses(xyz, confidence, about.fps, landmarks, provenance)
+    warn_of_gaps(video, poses)
+    return poses
+
+
+def check_estimator(python: Path | None = None, worker: Path = HOLISTIC) -> dict[str, Any]:
+    """Start the worker, and return what it says of itself.
+
+    Raises:
+        ModuleNotFoundError: No interpreter with MediaPipe, or it lacks something; the message is the remedy.
+        ChildProcessError: The worker died or is silent; the message ends with its last words.
+    """
+    interpreter = find_interpreter(python)
+    with _workplace(None) as folder, _Worker(worker, interpreter, _settings(), folder / "worker.log") as estimator:
+        return estimator.hello()
 
 
 def find_interpreter(python: Path | None = None) -> Path:
@@ -135,7 +146,41 @@ def find_interpreter(python: Path | None = None) -> Path:
         return Path(chosen)
     if find_spec("mediapipe"):
         return Path(sys.executable)
-    raise ModuleNotFoundError(REMEDY)
+    raise ModuleNotFoundError(remedy())
+
+
+def remedy() -> str:
+    """What to do where MediaPipe is missing."""
+    running = ".".join(map(str, sys.version_info[:2]))
+    new = sys.version_info[:2] > LATEST
+    here = f"which this Python {running} is too new for" if new else 'pip install "seasign[pose]"'
+    return (
+        f"estimating poses needs mediapipe under Python 3.11 or 3.12: {here}, "
+        "or point SEASIGN_POSE_PYTHON to a Python that has mediapipe==0.10.21"
+    )
+
+
+def _settings(complexity: int = 1, static: bool = False) -> dict[str, object]:
+    """MediaPipe's own."""
+    return {
+        "model_complexity": complexity,
+        "refine_face_landmarks": True,
+        "smooth_landmarks": False,
+        "static_image_mode": static,
+    }
+
+
+@contextmanager
+def _workplace(scratch: Path | None) -> Iterator[Path]:
+    """A folder to work in; where the video itself is at fault it goes, since another run would end the same way."""
+    with nullcontext(scratch) if scratch else TemporaryDirectory("-seasign", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            yield folder
+        except InputError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 class _Worker:
@@ -166,14 +211,25 @@ class _Worker:
 
         Raises:
             ModuleNotFoundError: It lacks something that can be installed.
-            InputError: It cannot do what the settings ask.
+            ChildProcessError: It cannot do what the settings ask.
         """
         assert self.process.stdout is not None
-        hello: dict[str, Any] = json.loads(self.process.stdout.readline() or self._died())
+        began, patience = monotonic(), Timer(HELLO, self.process.kill)
+        patience.start()
+        line = self.process.stdout.readline()
+        patience.cancel()
+        if not line and monotonic() - began >= HELLO:
+            raise ChildProcessError(f"{self.name}: has said nothing for {HELLO} s; is that a Python?")
+        if not line:
+            self._died()
+        try:
+            hello: dict[str, Any] = dict(json.loads(line))
+        except (ValueError, TypeError):
+            raise ChildProcessError(f"{self.name}: says {line[:60]!r}, no hello; is that a Python?") from None
         if "missing" in hello:
-            raise ModuleNotFoundError(f"{self.name}: {hello['missing']}; {REMEDY}")
+            raise ModuleNotFoundError(f"{self.name}: {hello['missing']}; {remedy()}")
         if "refused" in hello:
-            raise InputError(f"{self.name}: {hello['refused']}")
+            raise ChildProcessError(f"{self.name}: {hello['refused']}")
         return hello
 
     def estimate(
@@ -235,8 +291,7 @@ def _taken_up(folder: Path, manifest: Mapping[str, object]) -> list[Path]:
     if not note.exists() or note.read_text() != text:
         for path in chunks:
             path.unlink()
-        with replacing(note) as temporary:
-            temporary.write_text(text)
+        write_text(note, text)
         return []
     return chunks
 

@@ -1,7 +1,8 @@
 """What an alignment did, in numbers that need no reference."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Summary:
 
     def as_json(self) -> dict[str, object]:
         """Plain values; NaN becomes None."""
-        return {key: _plain(value) for key, value in asdict(self).items()}
+        return plain_values(asdict(self))
 
 
 def summarize(delivered: Sequence[Cue], alignment: Alignment, signs: Sequence[Span]) -> Summary:
@@ -90,10 +91,14 @@ def _times(spans: Sequence[Span]) -> np.ndarray:
     return np.array([(span.start, span.end) for span in spans], float).reshape(-1, 2).T
 
 
-def _plain(value: object) -> object:
-    """A value as JSON has it."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if value != value else value
+def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as JSON has them: None for NaN."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return plain_values(value)
+        if isinstance(value, list | tuple):
+            return [plain(inner) for inner in value]
+        return None if value != value else value
+
+    return {key: plain(value) for key, value in values.items()}

@@ -85,11 +85,16 @@ def write_text(path: Path, text: str, codec: str = "utf-8") -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes the place of `path`, on any error nothing is left.
 
+    A link stays, and what it points to is replaced.
+
     Raises:
         OSError: The folder is missing or not writable, or the disk is full; `path` is as it was.
     """
-    path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    given, path = path, Path(os.path.realpath(path))
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    except OSError as error:  # which names the temporary file
+        raise OSError(error.errno, error.strerror, str(given)) from None
     os.close(handle)
     temporary = Path(name)
     try:

@@ -6,6 +6,7 @@ beside. Without either a landmark is there unless it is NaN. Pickled objects are
 """
 
 import json
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -16,9 +17,12 @@ from typing import Any
 import numpy as np
 
 from seasign.formats.disk import replacing
+from seasign.formats.gaps import warn_of_gaps
 from seasign.formats.rate import exact_rate
 from seasign.types import InputError, Poses
 
+# What numpy and zipfile raise on bytes that are not what they should be
+DAMAGE = (ValueError, EOFError, NotImplementedError, MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 ARRAYS = ("xyz", "keypoints", "confidence", "visibility", "fps", "landmarks", "provenance")
 
 
@@ -59,8 +63,10 @@ def read(path: Path, landmarks: Sequence[str] | None = None) -> Poses:
     if not seen.any():
         raise InputError(f"{path}: none of {len(chosen)} landmarks is seen in any of {frames} frames")
     confidence = np.where(seen, trust[:, index], 0).astype(np.float32)
-    provenance = json.loads(str(arrays["provenance"])) if "provenance" in arrays else None
-    return Poses(xyz, confidence, _rate(path, arrays["fps"]), tuple(chosen), provenance)
+    provenance = _provenance(path, arrays["provenance"]) if "provenance" in arrays else None
+    poses = Poses(xyz, confidence, _rate(path, arrays["fps"]), tuple(chosen), provenance)
+    warn_of_gaps(path, poses, np.logical_or.reduce(trust > 0, axis=1))
+    return poses
 
 
 def write(path: Path, poses: Poses) -> None:
@@ -68,7 +74,7 @@ def write(path: Path, poses: Poses) -> None:
     arrays: dict[str, Any] = {
         "xyz": poses.xyz,
         "confidence": poses.confidence,
-        "fps": np.array([poses.fps.numerator, poses.fps.denominator]),
+        "fps": np.array(Fraction(poses.fps).as_integer_ratio()),
         "landmarks": np.array(poses.landmarks, dtype=np.str_),
     }
     if poses.provenance is not None:
@@ -85,8 +91,19 @@ def _arrays(path: Path) -> dict[str, Any]:
         try:
             with np.load(file, allow_pickle=False) as archive:
                 return {name: archive[name] for name in ARRAYS if name in archive.files}
-        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGE as error:
             raise InputError(f"{path}: this .npz is damaged or holds objects instead of numbers ({error})") from error
+
+
+def _provenance(path: Path, text: Any) -> dict[str, object]:
+    """What made the poses."""
+    try:
+        provenance = json.loads(str(text))
+    except ValueError as error:
+        raise InputError(f"{path}: provenance is not JSON ({error}); leave it out") from None
+    if not isinstance(provenance, dict):
+        raise InputError(f"{path}: provenance is {provenance!r}, not a JSON object; leave it out")
+    return provenance
 
 
 def _rate(path: Path, fps: Any) -> Fraction:

@@ -20,14 +20,14 @@ from pose_format.numpy.pose_body import NumPyPoseBody
 from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderDimensions
 from pose_format.utils.reader import BufferReader, BytesIOReader
 
-from seasign.formats.disk import replacing
+from seasign.formats.disk import replacing, write_text
+from seasign.formats.gaps import warn_of_gaps
 from seasign.formats.rate import NTSC, exact_rate
 from seasign.types import InputError, InputWarning, Poses
 
 RANGE = 1 << 24  # bytes read or written at a time
 CUT = (14, 23, 29, 59, 119)  # what an NTSC rate becomes in v0.0 and v0.1, which keep the whole part
 COUNTED = 65535  # v0.1 counts its frames in 16 bits; from here on only the size of the file tells
-ABSENT = 0.5  # the share of frames without any landmark from which on a reader should be told
 
 # Lines between landmarks, for programs that draw a file: MediaPipe's numbers, one chain after the other.
 BODY_CHAINS = (
@@ -85,20 +85,21 @@ def read(path: Path, landmarks: Sequence[str] | None = None) -> Poses:
         fps, provenance = _noted(path, rate, frames, header.version)
         xyz = np.zeros((frames, len(chosen), 3), dtype=np.float32)
         confidence = np.zeros((frames, len(chosen)), dtype=np.float32)
-        first = empty = 0
+        anybody = np.zeros(frames, dtype=bool)
+        first = 0
         for points, trust in ranges:
             rows = slice(first, first := first + len(points))
             dims = min(3, points.shape[2])
-            empty += int((~(trust > 0).any(axis=1)).sum())
+            anybody[rows] = (trust > 0).any(axis=1)
             xyz[rows, :, :dims] = points[:, index, :dims]
             seen = (trust[:, index] > 0) & np.isfinite(xyz[rows]).all(axis=2)
             xyz[rows][~seen] = np.nan
             confidence[rows] = np.where(seen, trust[:, index], 0)
     if not confidence.any():
         raise InputError(f"{path}: none of {_shortened(chosen)} is seen in any of {frames} frames")
-    if empty > ABSENT * frames:
-        warnings.warn(f"{path}: nobody is seen in {empty} of {frames} frames; kept as gaps", InputWarning, stacklevel=2)
-    return Poses(xyz, confidence, fps, chosen, provenance)
+    poses = Poses(xyz, confidence, fps, chosen, provenance)
+    warn_of_gaps(path, poses, anybody)
+    return poses
 
 
 def names(path: Path) -> tuple[str, ...]:
@@ -145,9 +146,8 @@ def write(path: Path, poses: Poses) -> None:
         if poses.provenance is None:
             note.unlink(missing_ok=True)
         else:
-            with replacing(note) as beside:
-                about = {"fps": str(poses.fps), "frames": frames, "provenance": dict(poses.provenance)}
-                beside.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+            about = {"fps": str(poses.fps), "frames": frames, "provenance": dict(poses.provenance)}
+            write_text(note, json.dumps(about, indent=1) + "\n")
 
 
 def _header(path: Path, file: BinaryIO) -> tuple[PoseHeader, int]:

@@ -72,15 +72,24 @@ def frames(
         end: Seconds; the pictures stop before number round(end * fps). None goes to the end.
 
     Raises:
-        InputError: No video, no frames between `start` and `end`, a crop outside the picture, or damage; the message
-            says at what time. Damage that the decoder conceals by itself does not show.
+        InputError: No video, nothing between `start` and `end`, or a crop outside the picture, all this when called;
+            or, on the way, no frames after `start`, or damage; the message says at what time. Damage that the decoder
+            conceals by itself does not show.
     """
     video = probe(path)
     rate = video.fps if fps is None else fps
-    number = first = round(start * rate)
-    stop = None if end is None else round(end * rate)
+    first, stop = round(start * rate), None if end is None else round(end * rate)
     if start < 0 or (stop is not None and stop <= first):
         raise InputError(f"{path}: no frame lies between start={start:g} and end={end}; give 0 <= start < end")
+    _check_crop(path, crop, video.width, video.height)
+    return _resampled(path, video, rate, first, stop, crop)
+
+
+def _resampled(
+    path: Path, video: Video, rate: Fraction, first: int, stop: int | None, crop: Crop | None
+) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """The pictures from number `first` up to number `stop`."""
+    number = first
     with _opened(path) as (container, stream):
         time, frame = Fraction(0), None
         for coming, following in chain(_timed(path, container, stream), [(None, None)]):
@@ -100,7 +109,9 @@ def frames(
         if video.duration is not None and reached < video.duration - slack:
             raise InputError(f"{path}: stops at {reached:.2f} s of {video.duration:.2f} s; cut short or damaged")
         if number == first:
-            raise InputError(f"{path}: no frames after {start:g} s; the video ends at {float(time):.2f} s")
+            raise InputError(
+                f"{path}: no frames after {float(first / rate):g} s; the video ends at {float(time):.2f} s"
+            )
 
 
 @contextmanager
@@ -154,8 +165,16 @@ def _picture(path: Path, frame: av.VideoFrame, crop: Crop | None) -> UInt8[np.nd
     image = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
     if crop is not None:
         height, width = image.shape[:2]
+        _check_crop(path, crop, width, height)  # of every frame: pictures may change their size
         x, y, w, h = crop
-        if x < 0 or y < 0 or w < 1 or h < 1 or x + w > width or y + h > height:
-            raise InputError(f"{path}: crop {x},{y},{w},{h} (x,y,w,h) leaves the picture, which is {width}x{height}")
         image = image[y : y + h, x : x + w]
     return np.ascontiguousarray(image)
+
+
+def _check_crop(path: Path, crop: Crop | None, width: int, height: int) -> None:
+    """Refuse a crop that is not part of the picture."""
+    if crop is None:
+        return
+    x, y, w, h = crop
+    if x < 0 or y < 0 or w < 1 or h < 1 or x + w > width or y + h > height:
+        raise InputError(f"{path}: crop {x},{y},{w},{h} (x,y,w,h) leaves the picture, which is {width}x{height}")

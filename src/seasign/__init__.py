@@ -5,19 +5,25 @@ from importlib.metadata import version as _version
 from seasign.alignment import PRESETS, Preset, align, assign, shift
 from seasign.embedding import Embedder, compare
 from seasign.formats import read, read_cues, read_poses, read_signs, write
-from seasign.metrics import Counts, Evaluation, evaluate
+from seasign.metrics import Counts, Evaluation, Found, evaluate, evaluate_drops, find_dropped
 from seasign.pose_estimation import estimate_poses
-from seasign.report import Summary, summarize
+from seasign.legality import Legality, check_nothing_lost, legalize, place_dropped
+from seasign.lag import estimate_lag
+from seasign.report import Summary, Verdict, build_report, give_verdict, summarize
+from seasign.report_page import SCHEMA, dump_report, render_report
 from seasign.segmentation import TRAINING_FREE, Segmenter, TrainingFree, gate, merge, phrases, segment
 from seasign.synthesis import Episode, synthesize
 from seasign.timeline import draw_timeline
+from seasign.uncertainty import Comparison, Interval, bootstrap, compare_runs
 from seasign.types import (
     Alignment,
+    Confidence,
     Costs,
     Cue,
     Embeddings,
     InputError,
     InputWarning,
+    Lag,
     Normalization,
     Poses,
     Sign,
@@ -28,9 +34,9 @@ from seasign.types import (
 __version__ = _version("seasign")
 
 __all__ = [
-    "PRESETS",
-    "TRAINING_FREE",
     "Alignment",
+    "Comparison",
+    "Confidence",
     "Costs",
     "Counts",
     "Cue",
@@ -38,9 +44,14 @@ __all__ = [
     "Embeddings",
     "Episode",
     "Evaluation",
+    "Found",
     "InputError",
     "InputWarning",
+    "Interval",
+    "Lag",
+    "Legality",
     "Normalization",
+    "PRESETS",
     "Poses",
     "Preset",
     "Segmenter",
@@ -48,20 +59,34 @@ __all__ = [
     "Span",
     "Subtitles",
     "Summary",
+    "TRAINING_FREE",
     "TrainingFree",
+    "Verdict",
     "align",
     "assign",
+    "bootstrap",
+    "build_report",
+    "check_nothing_lost",
     "compare",
+    "compare_runs",
     "draw_timeline",
+    "dump_report",
+    "estimate_lag",
     "estimate_poses",
     "evaluate",
+    "evaluate_drops",
+    "find_dropped",
     "gate",
+    "give_verdict",
+    "legalize",
     "merge",
     "phrases",
+    "place_dropped",
     "read",
     "read_cues",
     "read_poses",
     "read_signs",
+    "render_report",
     "segment",
     "shift",
     "summarize",

@@ -40,7 +40,7 @@ class Preset:
     """Settings that belong together. Seconds for the starts and for the ends of the cues."""
 
     costs: Costs
-    lag: tuple[float, float]
+    lag: tuple[float, float] | Literal["auto"]
     padding: tuple[float, float]
 
 

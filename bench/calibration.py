@@ -26,13 +26,21 @@ def look(name: str, seed: int) -> tuple[Evidence, np.ndarray, np.ndarray, np.nda
     """Align an episode as it comes, and lay its evidence beside the truth: taken, times, true times."""
     episode, _ = make(CONDITIONS[name], seed)
     alignment = seasign.align(episode.signs, episode.cues)
-    shifted = [cue for (by, cue) in zip(alignment.shifts or (), episode.cues, strict=True) for cue in seasign.shift([cue], by)]
+    shifted = [
+        cue for (by, cue) in zip(alignment.shifts or (), episode.cues, strict=True) for cue in seasign.shift([cue], by)
+    ]
     problem, prices = lay_out(shifted, episode.signs), price_list([Costs()])
     times = np.array([(cue.start, cue.end) for cue in alignment.cues])
     taken = np.array([len(run) > 0 for run in alignment.runs])
     signed = np.array(["[" not in cue.text for cue in episode.reference])
     truth = np.array([(cue.start, cue.end) for cue in episode.reference])
-    return examine(problem, prices, times), infer(problem, prices, 0.5).signed, taken, iou(times, truth) * signed, truth * np.where(signed, 1, np.nan)[:, None]
+    return (
+        examine(problem, prices, times),
+        infer(problem, prices, 0.5).signed,
+        taken,
+        iou(times, truth) * signed,
+        truth * np.where(signed, 1, np.nan)[:, None],
+    )
 
 
 def main() -> None:
@@ -69,7 +77,10 @@ def main() -> None:
         error = sum(len(part) * abs(p_all[part].mean() - ok_all[part].mean()) for part in bins) / len(p_all)
         inside = np.concatenate(covered).mean(axis=0)
         print(label, "AUROC", auroc(~ok_all, p_all), "per episode", np.nanmean(area), "found", np.nanmean(first))
-        print("  reliability", [(round(float(p_all[part].mean()), 2), round(float(ok_all[part].mean()), 2)) for part in bins])
+        print(
+            "  reliability",
+            [(round(float(p_all[part].mean()), 2), round(float(ok_all[part].mean()), 2)) for part in bins],
+        )
         print("  calibration error", error, "coverage", inside)
     record("confidence: AUROC of a wrong cue", 100 * auroc(~ok_all, p_all), "%", ">= 85")
     record("confidence: expected calibration error", 100 * error, "%")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from seasign.alignment import PRESETS, align, assign, reward, shift
 from seasign.embedding import compare, normalize
-from seasign.lag import estimate_lag
+from seasign.lag import CLEAR, estimate_lag
 from seasign.posterior import infer
 from seasign.solver import Prices, lay_out, nearest, price_list, solve
 from seasign.synthesis import simulate_similarity, synthesize
@@ -407,9 +407,9 @@ def test_an_advert_break_makes_two_stretches():
 def test_subtitles_of_another_programme_have_no_lag():
     signs = synthesize(0, duration=900.0, fps=None).signs
     cues = synthesize(77, duration=900.0, fps=None).cues
-    assert estimate_lag(cues, signs).stretches == ()
-    with pytest.warns(InputWarning, match="no lag stands out"):
-        assert align(signs, cues).shifts[0] == (0.0, 0.0)
+    assert estimate_lag(cues, signs).clarity < CLEAR
+    with pytest.warns(InputWarning, match=r"no lag stands out; .* is a guess"):
+        assert -2 < align(signs, cues).shifts[0][0] < 7
 
 
 # --- costs that are none ---------------------------------------------------------------------------------------------

@@ -5,16 +5,15 @@ from importlib.metadata import version as _version
 from seasign.alignment import PRESETS, Preset, align, assign, shift
 from seasign.embedding import Embedder, compare
 from seasign.formats import read, read_cues, read_poses, read_signs, write
+from seasign.lag import estimate_lag
+from seasign.legality import Legality, check_nothing_lost, legalize, place_dropped
 from seasign.metrics import Counts, Evaluation, Found, evaluate, evaluate_drops, find_dropped
 from seasign.pose_estimation import estimate_poses
-from seasign.legality import Legality, check_nothing_lost, legalize, place_dropped
-from seasign.lag import estimate_lag
 from seasign.report import Summary, Verdict, build_report, give_verdict, summarize
 from seasign.report_page import SCHEMA, dump_report, render_report
 from seasign.segmentation import TRAINING_FREE, Segmenter, TrainingFree, gate, merge, phrases, segment
 from seasign.synthesis import Episode, synthesize
 from seasign.timeline import draw_timeline
-from seasign.uncertainty import Comparison, Interval, bootstrap, compare_runs
 from seasign.types import (
     Alignment,
     Confidence,
@@ -30,10 +29,14 @@ from seasign.types import (
     Span,
     Subtitles,
 )
+from seasign.uncertainty import Comparison, Interval, bootstrap, compare_runs
 
 __version__ = _version("seasign")
 
 __all__ = [
+    "PRESETS",
+    "SCHEMA",
+    "TRAINING_FREE",
     "Alignment",
     "Comparison",
     "Confidence",
@@ -51,7 +54,6 @@ __all__ = [
     "Lag",
     "Legality",
     "Normalization",
-    "PRESETS",
     "Poses",
     "Preset",
     "Segmenter",
@@ -59,7 +61,6 @@ __all__ = [
     "Span",
     "Subtitles",
     "Summary",
-    "TRAINING_FREE",
     "TrainingFree",
     "Verdict",
     "align",

@@ -12,7 +12,7 @@ from jaxtyping import Float, Float64, Int
 
 from seasign.confidence import CERTAIN, UNSIGNED, examine, judge
 from seasign.embedding import NEIGHBOURS, Embedder, compare, normalize, weigh_evidence
-from seasign.lag import estimate_lag, shifts
+from seasign.lag import CLEAR, estimate_lag, shifts
 from seasign.posterior import infer
 from seasign.segmentation import TRAINING_FREE, Segmenter, segment
 from seasign.solver import Problem, lay_out, nearest, price_list, solve
@@ -73,7 +73,7 @@ def align(
         embedder: Says which signs look like which text; None aligns by time alone. It needs poses.
         similarity: Raw similarities from elsewhere, in place of `embedder`; higher is better.
         lag: Seconds by which the signing comes after the cues as delivered, for starts and for ends; "auto" finds it,
-            and shifts nothing, with a warning, when no lag stands out. It is added first.
+            and warns when no lag stands out and it is a guess. It is added first.
         padding: Seconds added to starts and ends at last; viewers and annotators like a cue to stay up for a while.
         pins: Cue (its index) -> its true start and end, in seconds of the signing: as `assign`.
     Raises:
@@ -95,8 +95,8 @@ def align(
         order = np.argsort([cue.start for cue in cues], kind="stable")
         found = estimate_lag([cues[i] for i in order], sorted(signs, key=lambda sign: (sign.start, sign.end)), costs)
         by = shifts(found, len(cues))[:, np.argsort(order)]
-        if not found.stretches:
-            warnings.warn("no lag stands out: the cues were not shifted; give the lag", InputWarning, stacklevel=2)
+        if found.clarity < CLEAR:
+            warnings.warn(f"no lag stands out; {found} is a guess: give the lag", InputWarning, stacklevel=2)
     shifted = [
         replace(cue, start=cue.start + start, end=cue.end + end)
         for cue, start, end in zip(cues, *by.tolist(), strict=True)
@@ -243,11 +243,12 @@ def _solve(
         raise InputError(_stuck(cues[stuck], int(numbers[stuck]), len(cues), len(signs), costs))
     groups = runs = np.stack((solution.first[0], solution.stop[0]))
     if costs.compat:
-        runs = np.stack(refine(problem, *groups, costs))
+        runs = np.stack(refine(problem, groups[0], groups[1], costs))
     first, stop = runs
     taken = first < stop
     edges = np.stack((problem.sign_start[np.minimum(first, len(signs) - 1)], problem.sign_end[stop - 1]), axis=1)
-    cost, unknown = float(solution.cost[0]), [None] * len(cues)
+    cost = float(solution.cost[0])
+    unknown: list[Confidence | None] = [None] * len(cues)
     if costs.compat or prices.skip is None or not costs.temperature:
         return _Solved(groups, runs, np.where(taken[:, None], edges, times), cost, unknown)
     posterior = infer(problem, prices, costs.temperature)

@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import numpy as np
@@ -24,11 +24,14 @@ from seasign import jobs
 from seasign.formats import POSES, SUBTITLES, TABLES, TIERS, VIDEOS
 from seasign.formats.disk import write_text
 from seasign.formats.rate import exact_rate
+from seasign.formats.tables import read_pins
+from seasign.formats.timed_text import plain
 from seasign.pose_estimation import check_estimator
 from seasign.report import plain_values
 from seasign.segmentation import Gate
 from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWarning, Normalization, Poses, Sign
 
+NAN = float("nan")
 SEGMENTERS = {"training-free": seasign.TRAINING_FREE}
 EXISTING = click.Path(path_type=Path)
 
@@ -182,7 +185,7 @@ def options(several: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
 @click.option("--compat", type=click.Choice(["sea"]), help="The published arithmetic, slips included.")
 @click.option("--pins", type=EXISTING, help="A CSV of cue,start,end (cues count from 1): times that are right.")
 @click.option("--dropped", type=click.Choice(["keep", "shift", "mark", "remove"]), default="shift", show_default=True,
-              help="Cues without signs: as delivered, with the lag alone, marked in the text, or left out.")  # fmt: skip
+              help="Cues without signs: as delivered, with the lag alone, marked, or left out.")  # fmt: skip
 @click.option("--max-speed", type=COST, help="Characters per second: faster cues stay up longer where there is room.")
 @click.option("--report", type=EXISTING, help="Also write all about it, as .json or as a page, .html.")
 @click.option("--force", is_flag=True, help="Write the output even if the verdict is not to use it.")
@@ -229,9 +232,11 @@ def align(
             padding=padding if costs.compat else (0.0, 0.0),
             pins=pins,
         )
-        final, legality = _legal(delivered.cues, alignment, padding, costs, given)
+        dropped = frozenset(i for i, run in enumerate(alignment.runs) if not run and i not in pins)
+        final, legality = _legal(delivered.cues, alignment, dropped, padding, costs, given)
         verdict = seasign.give_verdict(alignment)
-        summary = seasign.summarize(delivered.cues, replace(alignment, cues=final), signs)
+        whole = len(final) == len(alignment.cues)
+        summary = seasign.summarize(delivered.cues, replace(alignment, cues=final) if whole else alignment, signs)
         refused = verdict.verdict == "do not use" and not given["force"]
         if not refused:
             if given["in_place"]:
@@ -266,7 +271,9 @@ def align(
         click.echo(json.dumps(plain_values(summary.as_json() | found)))
     elif not quiet:
         _print_summary(summary, alignment, verdict)
-        click.echo(f"wrote     {output}" if not refused else "wrote     nothing; --force writes it all the same", nl=False)
+        click.echo(
+            f"wrote     {output}" if not refused else "wrote     nothing; --force writes it all the same", nl=False
+        )
         click.echo(f"; {len(warned)} warning{'s' * (len(warned) != 1)}, above" if warned else "")
     if refused:
         click.echo(f"error: {output}: not written: {verdict.reason}", err=True)
@@ -276,6 +283,7 @@ def align(
 def _legal(
     delivered: Sequence[Cue],
     alignment: Alignment,
+    dropped: frozenset[int],
     padding: tuple[float, float],
     costs: Costs,
     given: Mapping[str, Any],
@@ -283,7 +291,6 @@ def _legal(
     """The aligned cues as legal subtitles, those without signs where they are wanted, and none lost."""
     if costs.compat or not any(alignment.runs):
         return alignment.cues, None
-    dropped = frozenset(i for i, run in enumerate(alignment.runs) if not run)
     lag = np.array(alignment.shifts)
     placed = seasign.place_dropped(delivered, alignment.cues, dropped, given["dropped"], lag)
     guessed = frozenset() if given["dropped"] == "remove" else dropped
@@ -296,7 +303,10 @@ def _legal(
 
 def _check_files(source: Path, subtitles: Path, output: Path, given: Mapping[str, Any]) -> None:
     """Refuse before any work what cannot be written, or would take the place of what is read."""
-    inputs = [source, *(given[name] for name in ("signs", "extra", "similarity", "cue_embeddings", "sign_embeddings", "pins"))]
+    inputs = [
+        source,
+        *(given[name] for name in ("signs", "extra", "similarity", "cue_embeddings", "sign_embeddings", "pins")),
+    ]
     if given["in_place"]:
         inputs = [path for path in inputs if path and not jobs.same_file(path, subtitles)]
     elif jobs.same_file(output, subtitles):
@@ -459,8 +469,9 @@ def _write_alignment(
         sources: INPUT, the file that holds just these signs, and the subtitles.
     """
     if output.suffix.lower() not in TIERS:
-        same = dropped in ("keep", "shift") or len(aligned) == len(delivered.cues) and all(
-            before.text == after.text for before, after in zip(delivered.cues, aligned, strict=True)
+        same = dropped in ("keep", "shift") or (
+            len(aligned) == len(delivered.cues)
+            and all(before.text == after.text for before, after in zip(delivered.cues, aligned, strict=True))
         )
         seasign.write(output, replace(delivered, cues=aligned) if same else seasign.Subtitles(aligned))
         return
@@ -484,6 +495,8 @@ def _print_summary(summary: seasign.Summary, alignment: Alignment, verdict: seas
     click.echo(f"by        {summary.half:.2f} s in the median, {summary.most:.2f} s at most for 90 %")
     if alignment.lag is not None:
         click.echo(f"lag       {alignment.lag}, estimated")
+    elif alignment.shifts:
+        click.echo("lag       {:+.2f} s at the starts, {:+.2f} s at the ends, given".format(*alignment.shifts[0]))
     click.echo("")
     click.echo("                 overlaps   time on signing   starts on a sign")
     stages = {"as delivered": summary.delivered, "lag only": summary.lag_only, "aligned": summary.aligned}
@@ -645,9 +658,9 @@ def _print_evaluation(evaluation: seasign.Evaluation, fps: Fraction) -> None:
 @cli.command()
 @click.option("-o", "--output", type=EXISTING, default=Path("demo"), show_default=True, help="A folder for the files.")
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed makes another episode."
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Another seed makes another episode."
 )
-@click.option("--seconds", type=Number(min=5), default=90.0, show_default=True, help="Length of the episode.")
+@click.option("--seconds", type=Number(min=5), default=300.0, show_default=True, help="Length of the episode.")
 @QUIET
 def demo(output: Path, seed: int, seconds: float, quiet: bool) -> None:
     """Do the main job on a made-up episode.
@@ -655,36 +668,41 @@ def demo(output: Path, seed: int, seconds: float, quiet: bool) -> None:
     A moving signer, and subtitles that come too early. It is aligned from its poses alone and scored against the
     truth, which is known since it was planted.
     """
-    lag = (2.0, 2.0)  # what a viewer would guess after a minute
     episode = seasign.synthesize(seed, duration=seconds)
     assert episode.poses is not None
     signs = seasign.segment(episode.poses)
-    alignment = seasign.align(signs, episode.cues, lag=lag)
+    alignment = seasign.align(signs, episode.cues)
+    dropped = frozenset(i for i, run in enumerate(alignment.runs) if not run)
+    usual = {"dropped": "shift", "max_speed": None}
+    aligned, _ = _legal(episode.cues, alignment, dropped, (0.0, 0.0), Costs(), usual)
     tiers = {"SIGN": signs, "PHRASE": seasign.phrases(signs), "SUBTITLE": episode.cues}
     truth = {"SIGN_PLANTED": episode.signs, "SUBTITLE_REFERENCE": episode.reference}
     lanes = {"planted signs": episode.signs, "found signs": signs, "delivered": episode.cues}
-    picture = seasign.draw_timeline(lanes | {"aligned": alignment.cues, "reference": episode.reference})
+    picture = seasign.draw_timeline(lanes | {"aligned": aligned, "reference": episode.reference})
 
     output.mkdir(parents=True, exist_ok=True)
-    seasign.write(output / "episode.pose", episode.poses)
-    seasign.write(output / "episode.vtt", episode.cues)
-    seasign.write(output / "episode.reference.vtt", episode.reference)
-    seasign.write(output / "episode.aligned.vtt", alignment.cues)
-    seasign.write(output / "episode.eaf", tiers | {"SUBTITLE_ALIGNED": alignment.cues} | truth)
+    files = {"episode.pose": episode.poses, "episode.vtt": episode.cues, "episode.reference.vtt": episode.reference}
+    files |= {"episode.aligned.vtt": aligned, "episode.eaf": tiers | {"SUBTITLE_ALIGNED": aligned} | truth}
+    for name, value in files.items():
+        seasign.write(output / name, value)
     write_text(output / "timeline.svg", picture)
     if quiet:
         return
     click.echo(
         f"episode   {seconds:g} s, {len(episode.signs)} signs, {len(episode.cues)} subtitles that come too early"
     )
-    click.echo(f"signs     {seasign.gate(signs, episode.poses)}\n")
+    click.echo(f"signs     {seasign.gate(signs, episode.poses)}")
+    click.echo(f"lag       {alignment.lag}, estimated")
+    click.echo(f"verdict   {seasign.give_verdict(alignment)}\n")
     click.echo("against the truth   frame acc.   F1@.50   start off by")
-    lag_only = seasign.shift(episode.cues, lag)
-    for name, cues in ("as delivered", episode.cues), ("lag of 2 s only", lag_only), ("aligned", alignment.cues):
+    lag_only = [
+        cue for by, cue in zip(alignment.shifts or (), episode.cues, strict=True) for cue in seasign.shift([cue], by)
+    ]
+    for name, cues in ("as delivered", episode.cues), ("lag only", lag_only), ("aligned", aligned):
         counts = seasign.evaluate(episode.reference, cues).pooled
         off = counts.offsets["median_abs_start_offset"]
         click.echo(f"{name:18}{counts.frame_accuracy:12.1f}{counts.f1[0.5]:9.1f}{off:13.2f} s")
-    click.echo(f"\nwrote     {', '.join(sorted(path.name for path in output.iterdir()))} in {output}")
+    click.echo(f"\nwrote     {', '.join([*files, 'timeline.svg'])} in {output}")
 
 
 @cli.command()

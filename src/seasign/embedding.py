@@ -110,7 +110,8 @@ def weigh_evidence(
     lift *= max(0.0, 1 - (2 * error / lift) ** 2) if lift > 0 else 0.0  # what chance may explain is left out
     noise = max(float(((values - lift * centred) ** 2).mean()), 0.05)
     base = -lift * own.mean(axis=1, keepdims=True)  # where a sign of others stands, in centred values
-    return (lift * (values - base) - lift**2 / 2) / noise
+    nats: Float64[np.ndarray, "cues neighbours"] = (lift * (values - base) - lift**2 / 2) / noise
+    return nats
 
 
 def _finite(values: Float[np.ndarray, "rows columns"]) -> Float64[np.ndarray, "rows columns"]:

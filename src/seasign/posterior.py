@@ -25,7 +25,8 @@ class Posterior:
     @property
     def signed(self) -> Float64[np.ndarray, " cues"]:
         """Probability that the cue takes a run at all."""
-        return np.minimum(1.0, self.last.sum(axis=1))
+        signed: Float64[np.ndarray, " cues"] = np.minimum(1.0, self.last.sum(axis=1))
+        return signed
 
     @property
     def member(self) -> Float64[np.ndarray, "cues width"]:
@@ -49,11 +50,14 @@ class Posterior:
         for choice in range(choices.shape[1]):
             expected[:, choice] = (iou(choices[:, choice, None], self.runs) * self.weights).sum(axis=1)
         best = (expected >= expected.max(axis=1, keepdims=True) - 1e-12).argmax(axis=1)
-        return choices[np.arange(len(choices)), best]
+        chosen: Float64[np.ndarray, "cues 2"] = choices[np.arange(len(choices)), best]
+        return chosen
 
     def hit(self, times: Float64[np.ndarray, "cues 2"], threshold: float = 0.5) -> Float64[np.ndarray, " cues"]:
         """Probability that these times and the true run have an intersection over union of at least `threshold`."""
-        return self.signed * ((iou(times[:, None], self.runs) >= threshold) * self.weights).sum(axis=1)
+        near = (iou(times[:, None], self.runs) >= threshold) * self.weights
+        hit: Float64[np.ndarray, " cues"] = self.signed * near.sum(axis=1)
+        return hit
 
 
 def iou(a: Float64[np.ndarray, "*rows 2"], b: Float64[np.ndarray, "*rows2 2"]) -> Float64[np.ndarray, "..."]:
@@ -86,9 +90,9 @@ def infer(problem: Problem, prices: Prices, temperature: float) -> Posterior:
         length = np.abs(table.rise[rows, 0, k][:, :, None] - table.fall[rows, 0, j][:, None])
         fits = (k[:, :, None] >= table.begin[rows, 0, j][:, None]) & (k[:, :, None] < table.end[rows, 0, j][:, None])
         gain[cues] = np.where(fits, of_first[:, :, None] + of_last[:, None] - length, -np.inf)
-    gain = gain.reshape(len(gain), -1)
-    best = gain.max(axis=1, keepdims=True)
-    weights = np.exp(gain - np.where(np.isfinite(best), best, 0))
+    each = gain.reshape(len(gain), -1)
+    best = each.max(axis=1, keepdims=True)
+    weights = np.exp(each - np.where(np.isfinite(best), best, 0))
     weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
     every = np.arange(len(first))[:, None]
     runs = np.stack(

@@ -14,7 +14,8 @@ from seasign.types import Alignment, Costs, Cue, Sign, Span
 
 UNSURE = 0.5  # a cue that lands with less probability is one to check
 HOPELESS = 0.35  # mean probability below which an alignment is not to be used
-MANY = 30  # cues from which on no clear lag, or many cues without signs, condemn an episode
+MANY = 30  # cues from which on many cues without signs condemn an episode ...
+VERY_MANY = 200  # ... and from which on it does that the cues fit at no lag
 LOST = 0.6  # share of such cues that condemns it
 MOVED = 0.0005  # seconds: less is not seen in a subtitle file
 
@@ -94,9 +95,9 @@ def give_verdict(alignment: Alignment) -> Verdict:
     probability = np.array([one.probability for one in sure])
     taken = np.array([len(run) > 0 for run in alignment.runs])
     mean = float(probability[taken].mean()) if taken.any() else 0.0
+    if count >= VERY_MANY and alignment.lag is not None and alignment.lag.clarity < CLEAR:
+        return Verdict("do not use", "the cues fit the signing at no lag: are they of this programme?")
     if count >= MANY:
-        if alignment.lag is not None and alignment.lag.clarity < CLEAR:
-            return Verdict("do not use", "the cues fit the signing at no lag: are they of this programme?")
         if len(unsigned) > LOST * count:
             return Verdict("do not use", f"{len(unsigned)} of {count} cues fit no signs")
         if mean < HOPELESS:
@@ -135,10 +136,15 @@ def build_report(
         if lag is None
         else {
             "segments": [
-                {"cues": [part.first, part.last], "start": part.start, "end": part.end, "interval": [part.low, part.high]}
+                {
+                    "cues": [part.first, part.last],
+                    "start": part.start,
+                    "end": part.end,
+                    "interval": [part.low, part.high],
+                }
                 for part in lag.stretches
             ],
-            "flat": not lag.stretches,
+            "flat": lag.clarity < CLEAR,
             "words": str(lag),
         },
         "baselines": {

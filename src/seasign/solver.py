@@ -155,7 +155,13 @@ def nearest(
     return order[first[:, None] + np.arange(size)]
 
 
-def sweep(problem: Problem, prices: Prices, plus: np.ufunc = np.maximum, temperature: float = 1.0) -> Sweep:
+def sweep(
+    problem: Problem,
+    prices: Prices,
+    plus: np.ufunc = np.maximum,
+    temperature: float = 1.0,
+    laid: Sequence["Table"] = (),
+) -> Sweep:
     """Go through the cues, for every setting of the prices.
 
     With a price to skip signs, those before the first run and after the last are free, too; without one the first run
@@ -164,25 +170,28 @@ def sweep(problem: Problem, prices: Prices, plus: np.ufunc = np.maximum, tempera
     Args:
         plus: `np.maximum` for the best alignment, `np.logaddexp` for the sum over all.
         temperature: What gains are divided by.
+        laid: The tables of all cues, if they are there.
     """
     cues, width, count = problem.cue_start.shape[1], problem.width, len(prices)
     nothing = np.full((count, 1), -np.inf)
-    state = np.full((count, width + 1), -np.inf)
+    state = np.full((count, width + 2), -np.inf)  # the last column is the place of nothing
     untaken = np.zeros((count, 1)) if prices.skip is not None else nothing  # every cue so far was dropped
     if prices.skip is None:
         state[:, 1] = 0  # the window before the first cue starts at sign -1
     states, takes = np.empty((cues + 1, count, width + 1)), np.empty((cues, count, width))
     frees, totals = np.empty_like(states[1:]), np.empty((cues, count))
     drop = (np.full(count, -np.inf) if prices.drop is None else -prices.drop / temperature)[:, None]
+    prefix = np.full((count, width + 1), -np.inf)
     ended = nothing  # the last run was taken: the signs that are left are free
-    for table in tables(problem, prices, plus, temperature):
+    for table in laid or tables(problem, prices, plus, temperature):
         for row, cue in enumerate(range(table.start, table.stop)):
-            states[cue] = state
+            states[cue] = state[:, :-1]
             frees[cue], kept = _open(table, row, state, untaken, plus)
             first = frees[cue, :, :width] + table.first[row]
             rising = first + table.rise[row]
             if table.whole:
-                left = _pick(np.append(nothing, plus.accumulate(rising, axis=1), axis=1), table.left[row, 0])
+                plus.accumulate(rising, axis=1, out=prefix[:, 1:])
+                left = _pick(prefix, table.left[row, 0])
             else:
                 left = _ranges(rising, table.left[row], table.levels, plus)
             right = _ranges(first - table.rise[row], table.right[row], table.levels, plus)
@@ -191,12 +200,12 @@ def sweep(problem: Problem, prices: Prices, plus: np.ufunc = np.maximum, tempera
             take = plus(left, right, out=takes[cue])
             take += table.last[row]
             kept += drop
-            plus(kept[:, 1:], take, out=kept[:, 1:])
+            plus(kept[:, 1:-1], take, out=kept[:, 1:-1])
             state = kept
             untaken = untaken + drop
             ended = plus(ended + drop, plus.reduce(take, axis=1, keepdims=True))
             totals[cue] = plus(ended, untaken)[:, 0]
-    states[cues] = state
+    states[cues] = state[:, :-1]
     return Sweep(states, frees, takes, totals)
 
 
@@ -212,8 +221,9 @@ def solve(problem: Problem, prices: Prices) -> Solution:
         align_dp.py @ 13b6a58, when nothing can be dropped or skipped. Differs: linear in the signs (there every first
         sign is tried for every last one); dropping, skipping and blocks are ours.
     """
-    found = sweep(problem, prices)
-    first, stop = _backtrack(problem, prices, found)
+    laid = list(tables(problem, prices)) if len(prices) * problem.width * problem.low.shape[1] <= CHUNK else []
+    found = sweep(problem, prices, laid=laid)
+    first, stop = _backtrack(problem, prices, found, laid)
     reached = np.isfinite(found.take).any(axis=2) | np.isfinite(found.state[1:]).any(axis=2)
     stuck = np.where(np.isfinite(found.total), len(reached), reached.sum(axis=0))
     return Solution(first, stop, -found.total, stuck)
@@ -244,6 +254,8 @@ class Table:
     skipped: Float64[np.ndarray, "rows settings states"] | None  # what skipping all signs before a state would gain
     skipped_before: Float64[np.ndarray, "rows settings states"] | None  # the same for the states before the cue
     shift: Int[np.ndarray, "rows geometries"]  # by how many signs the window moved
+    moved: Int[np.ndarray, "rows geometries states"]  # where each state stood before: the nearest there was,
+    kept: Int[np.ndarray, "rows geometries places"]  # or the place of nothing, which is the last
     levels: int
 
 
@@ -294,6 +306,8 @@ def _table(problem: Problem, prices: Prices, plus: np.ufunc, temperature: float,
         price = -prices.skip[:, None] / temperature
         skipped = price * lengths[np.minimum(lows[..., None] + states, count)]
         skipped_before = price * lengths[np.minimum(before[..., None] + states, count)]
+    stood = np.arange(width + 1) + (lows - before)[..., None]
+    moved = np.clip(stood, 0, width)
     whole = not begin.any()
     levels = int(np.frexp(max(0 if whole else int((split - begin).max()), int((end - split).max()), 1))[1])
     return Table(
@@ -313,6 +327,8 @@ def _table(problem: Problem, prices: Prices, plus: np.ufunc, temperature: float,
         skipped,
         skipped_before,
         lows - before,
+        moved,
+        np.append(np.where((moved == stood), moved, width + 1), np.full((*moved.shape[:2], 1), width + 1), axis=2),
         levels,
     )
 
@@ -341,27 +357,22 @@ def _lookups(
 def _open(
     table: Table,
     row: int,
-    state: Float64[np.ndarray, "settings states"],
+    state: Float64[np.ndarray, "settings places"],
     untaken: Float64[np.ndarray, "settings 1"],
     plus: np.ufunc,
-) -> tuple[Float64[np.ndarray, "settings states"], Float64[np.ndarray, "settings states"]]:
+) -> tuple[Float64[np.ndarray, "settings states"], Float64[np.ndarray, "settings places"]]:
     """The states before a cue, moved into its window: those its run may start from, and those it may be dropped in.
 
     Before a run signs may be skipped. A dropped cue leaves the state as it is, unless the window has left it behind:
     then the signs up to the window are skipped.
     """
-    shift = table.shift[row][:, None]
-    columns = np.arange(state.shape[1])
-    moved = columns + shift
-    inside = (moved >= 0) & (moved < len(columns))
-    moved = np.clip(moved, 0, len(columns) - 1)
-    kept = np.where(inside, _pick(state, moved), -np.inf)
     if table.skipped is None or table.skipped_before is None:
-        return np.append(state[:, 1:], np.full((len(state), 1), -np.inf), axis=1), kept
-    reached = plus.accumulate(state - table.skipped_before[row], axis=1)
-    free = _pick(reached, moved) + table.skipped[row]
+        return state[:, 1:], _pick(state, table.kept[row])
+    kept = _pick(state, table.kept[row])
+    reached = plus.accumulate(state[:, :-1] - table.skipped_before[row], axis=1)
+    free = _pick(reached, table.moved[row]) + table.skipped[row]
     kept[:, 0] = free[:, 0]
-    return plus(free, untaken), kept
+    return plus(free, untaken, out=free), kept
 
 
 def _ranges(
@@ -392,7 +403,8 @@ def _pick(
 ) -> Float64[np.ndarray, "settings picked"]:
     """values[s, index[s]], where one row of `index` may stand for all."""
     if len(index) == 1:
-        return values.take(index[0], axis=1)
+        only: Float64[np.ndarray, "settings picked"] = values.take(index[0], axis=1)
+        return only
     picked: Float64[np.ndarray, "settings picked"] = np.take_along_axis(values, index, axis=1)
     return picked
 
@@ -401,7 +413,7 @@ def _pick(
 
 
 def _backtrack(
-    problem: Problem, prices: Prices, found: Sweep
+    problem: Problem, prices: Prices, found: Sweep, laid: Sequence[Table]
 ) -> tuple[Int[np.ndarray, "settings cues"], Int[np.ndarray, "settings cues"]]:
     """Follow the greatest gains from the last cue to the first. Rows without an assignment hold nothing of use."""
     cues, count, width = found.take.shape
@@ -415,35 +427,35 @@ def _backtrack(
     last_taken = cues - 1 - ending[::-1].argmax(axis=0)
     last_taken[ending.max(axis=0) < found.total - TIE] = -1  # every cue is dropped
     column = np.full(count, -1)  # the state after the cue; -1: before the first run, or after the last
-    for table in tables(problem, prices, backwards=True):
+    final = set(last_taken.tolist())
+    for table in laid or tables(problem, prices, backwards=True):
         for row in reversed(range(table.stop - table.start)):
             cue = table.start + row
-            take = found.take[cue]
-            if cue in last_taken:
-                column = np.where(last_taken == cue, _earliest(take) + 1, column)
-            inside = column >= 0
-            last = np.maximum(column - 1, 0)
-            taken = inside & (column > 0) & (take[settings, last] >= found.state[cue + 1, settings, column] - TIE)
-            taken |= last_taken == cue
+            if cue in final:
+                column = np.where(last_taken == cue, _earliest(found.take[cue]) + 1, column)
+            inside, taken, last = column >= 0, column > 0, np.maximum(column - 1, 0)
+            if prices.drop is not None:
+                reached = found.take[cue, settings, last] >= found.state[cue + 1, settings, column] - TIE
+                taken = taken & reached | (last_taken == cue)
 
-            begin, end, shift = (rows[geometry, last] if rows.ndim > 1 else rows[geometry]
-                                 for rows in (table.begin[row], table.end[row], table.shift[row]))  # fmt: skip
             gain = found.free[cue, :, :width] + table.first[row]
-            gain -= np.abs(table.rise[row] - table.fall[row][settings, last][:, None])
+            gain -= np.abs(table.rise[row] - table.fall[row, settings, last][:, None])
+            begin, end = table.begin[row, geometry, last], table.end[row, geometry, last]
             gain[(columns[:-1] < begin[:, None]) | (columns[:-1] >= end[:, None])] = -np.inf
             opened = _earliest(gain)
             first[taken, cue] = (table.origin[row] + opened)[taken]
             stop[taken, cue] = (table.low[row] + column)[taken]
 
-            source = np.where(taken, opened + 1, column + shift)  # the state before the cue
-            if table.skipped is not None and table.skipped_before is not None:
+            if table.skipped is None or table.skipped_before is None:
+                source = np.where(taken, opened + 1, column + table.shift[row])  # the state before the cue
+            else:
                 earlier = found.state[cue] - table.skipped_before[row]
-                earlier[columns > (np.where(taken, opened, 0) + shift)[:, None]] = -np.inf
+                earlier[columns > (np.where(taken, opened, 0) + table.shift[row])[:, None]] = -np.inf
                 nearest_state = width - _earliest(earlier[:, ::-1])
-                came = earlier[settings, nearest_state] + table.skipped[row][settings, opened]
-                source = np.where(taken | (column == 0), nearest_state, source)
+                came = earlier[settings, nearest_state] + table.skipped[row, settings, opened]
+                source = np.where(taken | (column == 0), nearest_state, column + table.shift[row])
                 source[taken & (found.free[cue, settings, opened] > came)] = -1  # all cues before are dropped
-            column = np.where(inside | taken, source, column)
+            column = np.where(inside, source, column)
     return first, stop
 
 

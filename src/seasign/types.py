@@ -144,7 +144,7 @@ class Stretch:
 class Lag:
     """By how much the signing comes after the cues."""
 
-    stretches: tuple[Stretch, ...]  # none when no lag stands out
+    stretches: tuple[Stretch, ...]  # in order of time; of all cues
     clarity: float  # by how many standard errors the best lag stands above every other that is not near
 
     def __str__(self) -> str:
@@ -152,7 +152,7 @@ class Lag:
             (part,) = self.stretches
             return f"{part.start:+.2f} s at the starts, {part.end:+.2f} s at the ends"
         words = [f"{part.last - part.first + 1} cues {part.start:+.2f} s" for part in self.stretches]
-        return ", then ".join(words) or "no lag stands out"
+        return ", then ".join(words)
 
 
 @dataclass(frozen=True)

@@ -414,7 +414,7 @@ def test_an_elan_slot_without_a_value_is_refused_where_it_is_read(folder):
 def test_a_window_of_0_reaches_all_signs(folder):
     seasign.write("many.csv", [Sign(second, second + 1) for second in range(9)])
     Path("late.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\na\n\n00:00.100 --> 00:09.000\nb\n")
-    given = ("align", "many.csv", "late.vtt", "-o", "out.vtt", "--compat", "sea")
+    given = ("align", "many.csv", "late.vtt", "-o", "out.vtt", "--compat", "sea", "--lag", 0)
     ends = {}
     for window in (1, 0):
         result = run(*given, "--window", window)

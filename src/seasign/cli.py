@@ -367,7 +367,7 @@ def _array(path: Path) -> np.ndarray:
     """A matrix of numbers from a .npy."""
     try:
         array = np.load(path, allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, EOFError) as error:
         raise InputError(f"{path}: not an array of numbers in a .npy file ({error})") from None
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu":
         raise InputError(f"{path}: expected a matrix of numbers in a .npy file")
@@ -415,8 +415,13 @@ def _estimated(video: Path, given: Mapping[str, Any], output: Path, quiet: bool,
     names = ("start", "end", "crop", "static", "python")
     settings = {name: given[name] for name in names if name in given}
     scratch = done.enter_context(jobs.scratch(output))
-    with _progress("estimating poses", quiet) as progress:
-        return seasign.estimate_poses(video, **settings, scratch=scratch, progress=progress)
+    try:
+        with _progress("estimating poses", quiet) as progress:
+            return seasign.estimate_poses(video, **settings, scratch=scratch, progress=progress)
+    except KeyboardInterrupt:
+        kept = "every whole minute of video done so far is kept in it, and the same command goes on from there"
+        click.echo(f"\nstopped   {scratch}: {kept}", err=True)
+        raise
 
 
 @contextmanager

@@ -611,7 +611,7 @@ def test_segment_writes_signs_and_phrases_and_prints_the_gate(folder):
     assert "per second of signing" in result.stdout
     assert "training-free" in result.stdout
     tiers = seasign.read("signs.eaf")
-    assert list(tiers) == ["SIGN", "PHRASE"]
+    assert list(tiers) == ["SIGN", "TOPIC", "PHRASE"]
     found = json.loads(run("segment", "episode.pose", "-o", "one.csv", "--one-per-bout", "--json").stdout)
     assert found["signs"] == found["bouts"] == len(tiers["PHRASE"]) == len(seasign.read("one.csv"))
     assert "cannot write signs there" in refused("segment", "episode.pose", "-o", "signs.vtt")
@@ -704,3 +704,20 @@ def test_the_library_does_the_same_in_five_lines(folder):
     seasign.write("out.vtt", seasign.Subtitles(alignment.cues, subtitles.document))
     assert Path("out.vtt").read_text() == ALIGNED
     assert seasign.evaluate(alignment.cues, subtitles.cues, shift_start=2, shift_end=2).pooled.f1[0.5] == 100
+
+
+def test_an_elan_file_that_is_there_keeps_the_tiers_of_others(folder):
+    mine = Path("signs.eaf").read_text().replace('LINGUISTIC_TYPE_REF="seasign"', 'LINGUISTIC_TYPE_REF="hand"')
+    mine = mine.replace('LINGUISTIC_TYPE_ID="seasign"', 'LINGUISTIC_TYPE_ID="hand"')
+    Path("mine.eaf").write_text(mine)
+    seasign.write("episode.pose", seasign.synthesize(duration=20.0).poses)
+    for _ in range(2):
+        assert run("segment", "episode.pose", "-o", "mine.eaf").exit_code == 0
+        assert list(seasign.read("mine.eaf")) == ["SIGN", "TOPIC", "SIGN_MERGED", "PHRASE"]
+    assert run("align", "signs.csv", "news.vtt", "-o", "mine.eaf", "--lag", 2).exit_code == 0
+    assert seasign.read("mine.eaf")["SIGN"] == tuple(SIGNS)
+    assert "SUBTITLE_ALIGNED" in seasign.read("mine.eaf")
+
+
+def test_arguments_in_the_wrong_order_are_told_so(folder):
+    assert "INPUT (a video, poses or signs) comes first" in refused("align", "news.vtt", "signs.csv", "-o", "out.vtt")

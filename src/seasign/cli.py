@@ -303,6 +303,8 @@ def _legal(
 
 def _check_files(source: Path, subtitles: Path, output: Path, given: Mapping[str, Any]) -> None:
     """Refuse before any work what cannot be written, or would take the place of what is read."""
+    if source.suffix.lower() in SUBTITLES or subtitles.suffix.lower() in (*VIDEOS, *POSES):
+        raise InputError(f"{source} {subtitles}: INPUT (a video, poses or signs) comes first, then SUBTITLES")
     inputs = [
         source,
         *(given[name] for name in ("signs", "extra", "similarity", "cue_embeddings", "sign_embeddings", "pins")),
@@ -485,9 +487,11 @@ def _write_alignment(
             replace(cue, start=int(cue.start * 1000) / 1000, end=int(cue.end * 1000) / 1000) for cue in aligned
         )
     source, signs_from, subtitles = sources
-    before = (output,) if jobs.same_file(output, subtitles) else (source, subtitles)
-    like = next((path for path in before if path.suffix.lower() in TIERS), None)
-    tiers = jobs.lay_tiers(delivered.cues, aligned, signs, like=like, cues_from=subtitles, signs_from=signs_from)
+    before = (output,) if jobs.same_file(output, subtitles) else (source, subtitles, output)
+    like = next((path for path in before if path.suffix.lower() in TIERS and path.exists()), None)
+    tiers = jobs.lay_tiers(
+        delivered.cues, aligned, signs, like=like, output=output, cues_from=subtitles, signs_from=signs_from
+    )
     seasign.write(output, tiers, like=like, media=[source] if source.suffix.lower() in VIDEOS else [])
 
 
@@ -562,8 +566,9 @@ def segment(
     with ExitStack() as done:
         signs, gate = _segmented(poses, chosen, given, output, quiet or as_json, done)
         if output.suffix.lower() in TIERS:
-            tiers = {"SIGN": signs, "PHRASE": seasign.phrases(signs)}
-            seasign.write(output, tiers, media=[poses] if is_video else [])
+            like = output if output.exists() else None
+            tiers = jobs.beside({"SIGN": signs, "PHRASE": seasign.phrases(signs)}, like)
+            seasign.write(output, tiers, like=like, media=[poses] if is_video else [])
         else:
             seasign.write(output, signs)
     if as_json:

@@ -220,10 +220,8 @@ ALIGNERS: Mapping[str, Aligner] = {
     "compat + embeddings": lambda cues, signs, similarity, lag: seasign.align(
         signs, cues, similarity=similarity, costs=SEA, lag=lag
     ),
-    "default": lambda cues, signs, similarity, lag: seasign.align(signs, cues, lag=lag),
-    "default + embeddings": lambda cues, signs, similarity, lag: seasign.align(
-        signs, cues, similarity=similarity, lag=lag
-    ),
+    "default": lambda cues, signs, similarity, lag: seasign.align(signs, cues),
+    "default + embeddings": lambda cues, signs, similarity, lag: seasign.align(signs, cues, similarity=similarity),
 }
 
 # --- How good it is -------------------------------------------------------------------------------------------------
@@ -271,13 +269,13 @@ def run(aligner: Aligner, episode: Episode, similarity: Similarity, lag: Lag) ->
         alignment = aligner(episode.cues, episode.signs, similarity, lag)
     except InputError:
         return Outcome(episode, episode.cues, np.ones(len(episode.cues), bool), infeasible=True)
-    found = getattr(alignment, "lag", None)
+    found = alignment.lag.stretches if alignment.lag else ()
     return Outcome(
         episode,
         alignment.cues,
         np.array([len(signs) > 0 for signs in alignment.runs]),
-        lag=None if found is None else found[0],
-        confidence=getattr(alignment, "confidence", None),
+        lag=found[0].start if found else None,
+        confidence=alignment.confidence and np.array([one.probability for one in alignment.confidence]),
     )
 
 

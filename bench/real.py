@@ -2,9 +2,10 @@
 
     python bench/real.py DATA
 
-DATA holds `how2sign` and `elan_samples` (the shared data). The true cues are moved by 2 s, and each by a jitter of
-its own (normal, sd 0.5 s, seeded); then `seasign align` and `seasign evaluate` run on them. Beside the alignment stand
-the cues as delivered, and the cues moved back by just the 2 s (lag only), which is all that knowing the lag can give.
+DATA holds `how2sign` and `elan_samples` (the shared data). The true cues come 2 s early, as timed to speech, and each
+with a jitter of its own (normal, sd 0.5 s, seeded); then `seasign align` and `seasign evaluate` run on them. Beside the
+alignments stand the cues as delivered, and moved by just the 2 s (lag only): all that knowing the lag alone can give.
+Everything starts LEAD seconds late, so that no time is negative.
 """
 
 import csv
@@ -26,6 +27,7 @@ import seasign
 from seasign.types import Cue, InputWarning, Poses
 
 MOVED, JITTER = 2.0, 0.5  # seconds
+LEAD = 5
 SCORES = ("frame_accuracy", "f1@0.10", "f1@0.25", "f1@0.50")
 
 
@@ -38,20 +40,26 @@ def command(*words: object) -> dict[str, object]:
 
 
 def join(clips: Sequence[Poses]) -> Poses:
-    """One recording out of several with the same landmarks; the joins are hard cuts."""
-    xyz = np.concatenate([clip.xyz for clip in clips])
-    return Poses(xyz, np.concatenate([clip.confidence for clip in clips]), clips[0].fps, clips[0].landmarks)
+    """One recording out of several with the same landmarks, after LEAD seconds without anybody; joins are hard cuts."""
+    nobody = int(LEAD * clips[0].fps)
+    xyz = np.concatenate(
+        [np.full((nobody, *clips[0].xyz.shape[1:]), np.nan, np.float32), *(clip.xyz for clip in clips)]
+    )
+    sure = np.concatenate(
+        [np.zeros((nobody, len(clips[0].landmarks)), np.float32), *(clip.confidence for clip in clips)]
+    )
+    return Poses(xyz, sure, clips[0].fps, clips[0].landmarks)
 
 
 def deliver(truth: Sequence[Cue], seed: int) -> tuple[Cue, ...]:
-    """The cues as they come in: late by MOVED, each with a jitter of its own."""
-    jitter = np.random.default_rng(seed).normal(MOVED, JITTER, len(truth)).tolist()
+    """The cues as they come in: early by MOVED, each with a jitter of its own."""
+    jitter = np.random.default_rng(seed).normal(-MOVED, JITTER, len(truth)).tolist()
     return tuple(replace(cue, start=cue.start + by, end=cue.end + by) for cue, by in zip(truth, jitter, strict=True))
 
 
-def compare(corpus: str, folder: Path, lags: dict[str, float], *extra: object) -> None:
+def compare(corpus: str, folder: Path, aligners: dict[str, tuple[object, ...]], *extra: object) -> None:
     """Align every episode in `folder`/in, and score all of them together."""
-    for side in ("delivered", "lag only", *lags):
+    for side in ("delivered", "lag only", *aligners):
         (folder / side).mkdir(exist_ok=True)
     for truth in sorted((folder / "truth").iterdir()):
         cues = seasign.read(truth).cues
@@ -60,11 +68,11 @@ def compare(corpus: str, folder: Path, lags: dict[str, float], *extra: object) -
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InputWarning)  # jitter makes cues overlap
             seasign.write(subtitles, delivered)
-            seasign.write(folder / "lag only" / truth.name, seasign.shift(delivered, (-MOVED, -MOVED)))
+            seasign.write(folder / "lag only" / truth.name, seasign.shift(delivered, (MOVED, MOVED)))
         source = next((folder / "in").glob(f"{truth.stem}.*"))
-        for name, lag in lags.items():
-            command("align", source, subtitles, "-o", folder / name / truth.name, "--lag", lag, *extra)
-    for side in ("delivered", "lag only", *lags):
+        for name, how in aligners.items():
+            command("align", source, subtitles, "-o", folder / name / truth.name, "--force", *how, *extra)
+    for side in ("delivered", "lag only", *aligners):
         found = command("evaluate", folder / "truth", folder / side, "--fps", 25)
         for score in SCORES:
             record(f"{side}: {score}", float(str(found[score])), "%", corpus=corpus)
@@ -89,26 +97,32 @@ def how2sign(data: Path, folder: Path, drop: int) -> None:
         edges = [float((sum(frames[:k]) - 2 * drop * k) / fps) for k in range(len(frames) + 1)]
         cues = seasign.read(data / "vtt" / f"{video}.vtt").cues
         truth = [replace(cue, start=first, end=last) for cue, (first, last) in zip(cues, pairwise(edges), strict=True)]
-        seasign.write(folder / "truth" / f"{video}.vtt", truth if drop else cues)
+        seasign.write(folder / "truth" / f"{video}.vtt", seasign.shift(truth if drop else cues, (LEAD, LEAD)))
 
 
 def main(data: Path) -> None:
-    lags = {"aligned, lag given": -MOVED, "aligned, lag not given": 0.0}
+    aligners: dict[str, tuple[object, ...]] = {
+        "aligned": (),
+        "aligned, lag given": ("--lag", MOVED),
+        "compat, lag given": ("--lag", MOVED, "--compat", "sea"),
+    }
     with tempfile.TemporaryDirectory() as scratch:
         for drop in (0, 2):
             folder = Path(scratch) / f"how2sign-{drop}"
             how2sign(data / "how2sign", folder, drop)
-            compare(f"how2sign, 5 videos joined{f', {drop} frames lost at each end' if drop else ''}", folder, lags)
+            compare(f"how2sign, 5 videos joined{f', {drop} frames lost at each end' if drop else ''}", folder, aligners)
         folder = Path(scratch) / "story"
         for side in ("in", "truth"):
             (folder / side).mkdir(parents=True)
         story = data / "elan_samples" / "ncslgr_asl_story.eaf"
-        (folder / "in" / "story.eaf").write_bytes(story.read_bytes())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InputWarning)
             sentences = seasign.read_cues(story, "English translation").cues
-            seasign.write(folder / "truth" / "story.vtt", sentences)
-        compare("ncslgr story, 361 signs set by people", folder, lags, "--sign-tier", "main gloss")
+            signs = seasign.read_signs(story, "main gloss")
+        seasign.write(folder / "truth" / "story.vtt", seasign.shift(sentences, (LEAD, LEAD)))
+        late = [replace(sign, start=sign.start + LEAD, end=sign.end + LEAD) for sign in signs]
+        seasign.write(folder / "in" / "story.csv", late)
+        compare("ncslgr story, 361 signs set by people", folder, aligners)
 
 
 if __name__ == "__main__":

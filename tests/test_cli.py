@@ -1,7 +1,9 @@
 """Commands as a person gives them: what they print, what they write, what they refuse."""
 
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,7 +71,7 @@ def test_align_changes_the_times_and_nothing_else(folder, source):
     assert Path("news.vtt").read_text() == NEWS
     for words in (
         "moved     2 of 2 cues onto 4 signs",
-        "lag       +2.00 s at the starts",
+        "lag       +2.00 s at the starts, +2.00 s at the ends, given",
         "lag only",
         "wrote     out.vtt",
     ):
@@ -78,7 +80,7 @@ def test_align_changes_the_times_and_nothing_else(folder, source):
 
 
 def test_align_into_elan_keeps_what_is_there(folder):
-    result = run("align", "signs.eaf", "news.vtt", "-o", "out.eaf", "--quiet")
+    result = run("align", "signs.eaf", "news.vtt", "-o", "out.eaf", "--lag", 2, "--quiet")
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
         "warning: out.eaf: 1 identifiers of cues are left out, for which tiers have no place"
@@ -273,6 +275,89 @@ def test_compat_cuts_elan_times_to_the_millisecond_below(folder):
     assert seasign.read("out2.eaf")["SUBTITLE_ALIGNED"][0].start == 2.5
 
 
+# --- trust: verdict, dropped cues, pins, the report -------------------------------------------------------------------
+
+
+@pytest.fixture
+def episode(folder):
+    """signs.csv, news.vtt and truth.vtt of a quarter of an hour, in which nobody signs for two minutes."""
+    episode = seasign.synthesize(4, duration=900.0, fps=None)
+    signs = [sign for sign in episode.signs if not 300 <= sign.start < 420]
+    seasign.write("signs.csv", signs)
+    seasign.write("news.vtt", episode.cues)
+    seasign.write("truth.vtt", episode.reference)
+    return episode
+
+
+def test_the_lag_is_found_and_said(episode):
+    result = run("align", "signs.csv", "news.vtt", "-o", "out.vtt")
+    assert result.exit_code == 0, result.output
+    words = re.search(
+        r"^lag +([+-][0-9.]+) s at the starts, [+-][0-9.]+ s at the ends, estimated$", result.stdout, re.M
+    )
+    assert abs(float(words[1]) - 2) < 0.5
+    assert "verdict   check" in result.stdout
+    found = json.loads(run("evaluate", "truth.vtt", "out.vtt", "--json").stdout)
+    assert found["f1@0.50"] > 65
+
+
+@pytest.mark.parametrize("policy", ["keep", "shift", "mark", "remove"])
+def test_cues_nobody_signs_go_where_they_are_wanted(episode, policy):
+    result = run("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--lag", 2, "--dropped", policy, "--json")
+    assert result.exit_code == 0, result.output
+    dropped = json.loads(result.stdout)["unmatched"]
+    assert dropped >= 20
+    cues = seasign.read("out.vtt").cues
+    middle = [(i, cue) for i, cue in enumerate(episode.cues) if 310 <= cue.start < 400]
+    if policy == "remove":
+        assert len(cues) == len(episode.cues) - dropped
+    elif policy == "mark":
+        assert sum(cue.text.startswith("[not signed] ") for cue in cues) == dropped
+    else:
+        by = 0 if policy == "keep" else 2
+        assert all(abs(cues[i].start - cue.start - by) < 0.1 for i, cue in middle)
+    assert all(before.end <= after.start for before, after in itertools.pairwise(cues))
+
+
+def test_subtitles_of_another_programme_are_refused_unless_forced(episode):
+    seasign.write("other.vtt", seasign.synthesize(99, duration=900.0, fps=None).cues)
+    result = run("align", "signs.csv", "other.vtt", "-o", "out.vtt")
+    assert result.exit_code == 3, result.output
+    assert "verdict   do not use" in result.stdout
+    assert "not written" in result.stderr
+    assert not Path("out.vtt").exists()
+    assert run("align", "signs.csv", "other.vtt", "-o", "out.vtt", "--force").exit_code == 0
+    assert Path("out.vtt").exists()
+
+
+def test_pins_hold_and_wrong_ones_are_refused(episode):
+    true = episode.reference[2]
+    Path("pins.csv").write_text(f"cue,start,end\n3,{true.start},{true.end}\n")
+    assert run("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--lag", 2, "--pins", "pins.csv").exit_code == 0
+    assert (seasign.read("out.vtt").cues[2].start, seasign.read("out.vtt").cues[2].end) == (true.start, true.end)
+    Path("pins.csv").write_text("cue,start,end\n3,50,51\n4,40,41\n")
+    assert "where the pin of cue 3" in refused("align", "signs.csv", "news.vtt", "-o", "no.vtt", "--pins", "pins.csv")
+    Path("pins.csv").write_text("cue,start,end\n300,50,51\n")
+    assert "there is no cue 300" in refused("align", "signs.csv", "news.vtt", "-o", "no.vtt", "--pins", "pins.csv")
+
+
+def test_the_report_says_everything_of_every_cue(episode):
+    given = ("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--quiet")
+    assert run(*given, "--report", "out.json").output == ""
+    assert run(*given, "--report", "out.html").output == ""
+    report = json.loads(Path("out.json").read_text())
+    assert report["schema"] == seasign.SCHEMA
+    assert len(report["cues"]) == len(episode.cues)
+    assert sum(cue["dropped"] for cue in report["cues"]) >= 20
+    signed = next(cue for cue in report["cues"] if not cue["dropped"])
+    first, stop = signed["run"]
+    assert report["signs"][first][0] <= report["signs"][stop - 1][0]
+    assert 0 <= signed["probability"] <= 1
+    assert set(signed["terms"]) == {"start", "end", "duration", "gap"}
+    assert report["lag"]["segments"][0]["cues"][0] == 0
+    assert "<html" in Path("out.html").read_text()
+
+
 # --- bad input: refused ----------------------------------------------------------------------------------------------
 
 
@@ -326,7 +411,7 @@ def test_an_elan_slot_without_a_value_is_refused_where_it_is_read(folder):
     Path("slots.eaf").write_text(text.replace(' TIME_VALUE="2500"', "", 1))
     assert refused("align", "slots.eaf", "news.vtt", "-o", "out.vtt").startswith("slots.eaf:")
     Path("one.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nweather\n")
-    result = run("align", "slots.eaf", "one.vtt", "-o", "out.vtt", "--sign-tier", "TOPIC")
+    result = run("align", "slots.eaf", "one.vtt", "-o", "out.vtt", "--sign-tier", "TOPIC", "--compat", "sea")
     assert result.exit_code == 0, result.output
     assert "00:00.000 --> 00:09.000" in Path("out.vtt").read_text()
 
@@ -334,7 +419,7 @@ def test_an_elan_slot_without_a_value_is_refused_where_it_is_read(folder):
 def test_a_window_of_0_reaches_all_signs(folder):
     seasign.write("many.csv", [Sign(second, second + 1) for second in range(9)])
     Path("late.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\na\n\n00:00.100 --> 00:09.000\nb\n")
-    given = ("align", "many.csv", "late.vtt", "-o", "out.vtt")
+    given = ("align", "many.csv", "late.vtt", "-o", "out.vtt", "--compat", "sea", "--lag", 0)
     ends = {}
     for window in (1, 0):
         result = run(*given, "--window", window)
@@ -345,7 +430,7 @@ def test_a_window_of_0_reaches_all_signs(folder):
 
 def test_more_cues_than_signs_are_refused_with_the_cue(folder):
     seasign.write("one.csv", [Sign(1, 2)])
-    line = refused("align", "one.csv", "news.vtt", "-o", "out.vtt")
+    line = refused("align", "one.csv", "news.vtt", "-o", "out.vtt", "--compat", "sea", "--lag", 0)
     assert line.startswith("cue 2 at 5.00 s ('Then sun.') can reach no free sign: 2 cues share 1 signs")
 
 
@@ -531,7 +616,7 @@ def test_segment_writes_signs_and_phrases_and_prints_the_gate(folder):
     assert "per second of signing" in result.stdout
     assert "training-free" in result.stdout
     tiers = seasign.read("signs.eaf")
-    assert list(tiers) == ["SIGN", "PHRASE"]
+    assert list(tiers) == ["SIGN", "TOPIC", "PHRASE"]
     found = json.loads(run("segment", "episode.pose", "-o", "one.csv", "--one-per-bout", "--json").stdout)
     assert found["signs"] == found["bouts"] == len(tiers["PHRASE"]) == len(seasign.read("one.csv"))
     assert "cannot write signs there" in refused("segment", "episode.pose", "-o", "signs.vtt")
@@ -624,3 +709,20 @@ def test_the_library_does_the_same_in_five_lines(folder):
     seasign.write("out.vtt", seasign.Subtitles(alignment.cues, subtitles.document))
     assert Path("out.vtt").read_text() == ALIGNED
     assert seasign.evaluate(alignment.cues, subtitles.cues, shift_start=2, shift_end=2).pooled.f1[0.5] == 100
+
+
+def test_an_elan_file_that_is_there_keeps_the_tiers_of_others(folder):
+    mine = Path("signs.eaf").read_text().replace('LINGUISTIC_TYPE_REF="seasign"', 'LINGUISTIC_TYPE_REF="hand"')
+    mine = mine.replace('LINGUISTIC_TYPE_ID="seasign"', 'LINGUISTIC_TYPE_ID="hand"')
+    Path("mine.eaf").write_text(mine)
+    seasign.write("episode.pose", seasign.synthesize(duration=20.0).poses)
+    for _ in range(2):
+        assert run("segment", "episode.pose", "-o", "mine.eaf").exit_code == 0
+        assert list(seasign.read("mine.eaf")) == ["SIGN", "TOPIC", "SIGN_MERGED", "PHRASE"]
+    assert run("align", "signs.csv", "news.vtt", "-o", "mine.eaf", "--lag", 2).exit_code == 0
+    assert seasign.read("mine.eaf")["SIGN"] == tuple(SIGNS)
+    assert "SUBTITLE_ALIGNED" in seasign.read("mine.eaf")
+
+
+def test_arguments_in_the_wrong_order_are_told_so(folder):
+    assert "INPUT (a video, poses or signs) comes first" in refused("align", "news.vtt", "signs.csv", "-o", "out.vtt")

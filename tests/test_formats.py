@@ -84,7 +84,8 @@ def damaged(data, rng):
 
 
 @pytest.mark.parametrize("suffix", [".vtt", ".srt", ".ttml", ".eaf", ".csv", ".json", ".pose", ".npz"])
-def test_damage_is_an_input_error_whatever_it_hits(tmp_path, suffix, rounds=250):
+def test_damage_is_an_input_error_whatever_it_hits(tmp_path, suffix):
+    rounds = 250
     path = tmp_path / f"x{suffix}"
     data, rng = small(path), np.random.default_rng(7)
     refusals = []

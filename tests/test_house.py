@@ -17,10 +17,13 @@ SOURCE = ROOT / "src" / "seasign"
 COMMANDS_WITHOUT_FUNCTION = {"demo", "doctor"}
 STAGES = {
     "alignment",
+    "confidence",
     "embedding",
+    "lag",
     "legality",
     "metrics",
     "pose_estimation",
+    "posterior",
     "report",
     "report_page",
     "segmentation",

@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from seasign.alignment import PRESETS, assign, shift
+from seasign.alignment import assign, shift
 from seasign.synthesis import Stress, simulate_similarity, synthesize
-from seasign.types import Span
+from seasign.types import Costs, Span
 
 FAULTS = Stress(missed=0.2, spurious=0.2, unsubtitled=0.1, unsigned=0.2, drift=1.5)
 
@@ -140,7 +140,7 @@ def test_aligning_beats_shifting_and_embeddings_help_as_much_as_they_know():
         cues = shift(episode.cues, (2.0, 2.0))
 
         def aligned(similarity, episode=episode, cues=cues):
-            return right(episode, assign(cues, episode.signs, similarity, costs=PRESETS["bobsl"].costs).cues)
+            return right(episode, assign(cues, episode.signs, similarity, costs=Costs(compat="sea")).cues)
 
         for name, score in {
             "delivered": right(episode, episode.cues),

@@ -5,32 +5,41 @@ from importlib.metadata import version as _version
 from seasign.alignment import PRESETS, Preset, align, assign, shift
 from seasign.embedding import Embedder, compare
 from seasign.formats import read, read_cues, read_poses, read_signs, write
-from seasign.metrics import Counts, Evaluation, evaluate
+from seasign.lag import estimate_lag
+from seasign.legality import Legality, check_nothing_lost, legalize, place_dropped
+from seasign.metrics import Counts, Evaluation, Found, evaluate, evaluate_drops, find_dropped
 from seasign.pose_estimation import estimate_poses
-from seasign.report import Summary, summarize
+from seasign.report import Summary, Verdict, build_report, give_verdict, summarize
+from seasign.report_page import SCHEMA, dump_report, render_report
 from seasign.segmentation import TRAINING_FREE, Segmenter, TrainingFree, gate, merge, phrases, segment
 from seasign.synthesis import Episode, synthesize
 from seasign.timeline import draw_timeline
 from seasign.types import (
     Alignment,
+    Confidence,
     Costs,
     Cue,
     Embeddings,
     InputError,
     InputWarning,
+    Lag,
     Normalization,
     Poses,
     Sign,
     Span,
     Subtitles,
 )
+from seasign.uncertainty import Comparison, Interval, bootstrap, compare_runs
 
 __version__ = _version("seasign")
 
 __all__ = [
     "PRESETS",
+    "SCHEMA",
     "TRAINING_FREE",
     "Alignment",
+    "Comparison",
+    "Confidence",
     "Costs",
     "Counts",
     "Cue",
@@ -38,8 +47,12 @@ __all__ = [
     "Embeddings",
     "Episode",
     "Evaluation",
+    "Found",
     "InputError",
     "InputWarning",
+    "Interval",
+    "Lag",
+    "Legality",
     "Normalization",
     "Poses",
     "Preset",
@@ -49,19 +62,32 @@ __all__ = [
     "Subtitles",
     "Summary",
     "TrainingFree",
+    "Verdict",
     "align",
     "assign",
+    "bootstrap",
+    "build_report",
+    "check_nothing_lost",
     "compare",
+    "compare_runs",
     "draw_timeline",
+    "dump_report",
+    "estimate_lag",
     "estimate_poses",
     "evaluate",
+    "evaluate_drops",
+    "find_dropped",
     "gate",
+    "give_verdict",
+    "legalize",
     "merge",
     "phrases",
+    "place_dropped",
     "read",
     "read_cues",
     "read_poses",
     "read_signs",
+    "render_report",
     "segment",
     "shift",
     "summarize",

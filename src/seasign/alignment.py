@@ -1,16 +1,38 @@
 """Cues + signs -> Alignment: `align` is the whole job, `assign` its last step."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
+from types import MappingProxyType
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
-from seasign.embedding import Embedder, compare, normalize
+from seasign.confidence import CERTAIN, UNSIGNED, examine, judge
+from seasign.embedding import NEIGHBOURS, Embedder, compare, normalize, weigh_evidence
+from seasign.lag import CLEAR, estimate_lag, shifts
+from seasign.posterior import infer
 from seasign.segmentation import TRAINING_FREE, Segmenter, segment
-from seasign.solver import Problem, nearest, solve
-from seasign.types import Alignment, Costs, Cue, InputError, InputWarning, Normalization, Poses, Sign, Span
+from seasign.solver import Problem, lay_out, nearest, price_list, solve
+from seasign.solver import times as times_of
+from seasign.types import (
+    Alignment,
+    Confidence,
+    Costs,
+    Cue,
+    InputError,
+    InputWarning,
+    Normalization,
+    Poses,
+    Rows,
+    Sign,
+    Span,
+)
+
+ROWS = get_args(Rows)
+EVIDENCE = 1.0  # seconds of cost that a nat of evidence from similarities is worth, at the default w_sim
 
 
 @dataclass(frozen=True)
@@ -18,7 +40,7 @@ class Preset:
     """Settings that belong together. Seconds for the starts and for the ends of the cues."""
 
     costs: Costs
-    lag: tuple[float, float]
+    lag: tuple[float, float] | Literal["auto"]
     padding: tuple[float, float]
 
 
@@ -40,29 +62,49 @@ def align(
     similarity: Float[np.ndarray, "cues signs"] | None = None,
     costs: Costs = Costs(),
     normalization: Normalization = Normalization(),
-    lag: tuple[float, float] = (0.0, 0.0),
+    lag: tuple[float, float] | Literal["auto"] = "auto",
     padding: tuple[float, float] = (0.0, 0.0),
+    pins: Mapping[int, tuple[float, float]] = MappingProxyType({}),
 ) -> Alignment:
-    """Move each cue onto the signing that says it: segment, embed, shift, assign, pad.
+    """Move each cue onto the signing that says it: segment, embed, find the lag, shift, assign, pad.
 
     Args:
         poses: The signer; or the signs that someone else found, and nothing is segmented.
         embedder: Says which signs look like which text; None aligns by time alone. It needs poses.
         similarity: Raw similarities from elsewhere, in place of `embedder`; higher is better.
-        lag: Seconds by which the signing comes after the cues as delivered; added to starts and ends first.
+        lag: Seconds by which the signing comes after the cues as delivered, for starts and for ends; "auto" finds it,
+            and warns when no lag stands out and it is a guess. It is added first.
         padding: Seconds added to starts and ends at last; viewers and annotators like a cue to stay up for a while.
+        pins: Cue (its index) -> its true start and end, in seconds of the signing: as `assign`.
     Raises:
-        InputError: As `segment` and `assign`.
+        InputError: As `segment` and `assign`; both an embedder and a similarity are given.
     Source: Jiang et al. 2025 (SEA, arXiv:2512.08094), the order of operations of the authors' align.py @ 13b6a58.
-        Differs: no cue is left out because of the text of its reference.
+        Differs: the lag is found; no cue is left out because of the text of its reference.
     """
     signs = segment(poses, segmenter) if isinstance(poses, Poses) else tuple(poses)
     if embedder is not None:
+        if similarity is not None:
+            raise InputError("both an embedder and a similarity are given: give one of them")
         if not isinstance(poses, Poses):
             raise InputError("an embedder looks at poses, and only signs were given: give poses, or a similarity")
         similarity = compare(embedder.text([cue.text for cue in cues]), embedder.signs(poses, signs))
-    alignment = assign(shift(cues, lag), signs, similarity, costs=costs, normalization=normalization)
-    return replace(alignment, cues=shift(alignment.cues, padding))
+    if not cues or not signs:
+        return assign(cues, signs, similarity, costs=costs, normalization=normalization)
+    found, by = None, np.broadcast_to(np.array(0 if lag == "auto" else lag, float).reshape(-1, 1), (2, len(cues)))
+    if lag == "auto":
+        order = np.argsort([cue.start for cue in cues], kind="stable")
+        found = estimate_lag([cues[i] for i in order], sorted(signs, key=lambda sign: (sign.start, sign.end)), costs)
+        by = shifts(found, len(cues))[:, np.argsort(order)]
+        if found.clarity < CLEAR:
+            warnings.warn(f"no lag stands out; {found} is a guess: give the lag", InputWarning, stacklevel=2)
+    shifted = [
+        replace(cue, start=cue.start + start, end=cue.end + end)
+        for cue, start, end in zip(cues, *by.tolist(), strict=True)
+    ]
+    alignment = assign(shifted, signs, similarity, costs=costs, normalization=normalization, pins=pins)
+    return replace(
+        alignment, cues=shift(alignment.cues, padding), lag=found, shifts=tuple(zip(*by.tolist(), strict=True))
+    )
 
 
 def shift(cues: Sequence[Cue], by: tuple[float, float]) -> tuple[Cue, ...]:
@@ -77,91 +119,200 @@ def assign(
     *,
     costs: Costs = Costs(),
     normalization: Normalization = Normalization(),
+    pins: Mapping[int, tuple[float, float]] = MappingProxyType({}),
 ) -> Alignment:
-    """Give every cue one run of neighbouring signs at the least total cost, and its times to the cue.
+    """Give every cue one run of neighbouring signs or none, at the least total cost, and the best times to the cue.
 
-    Runs follow the order of time and leave no holes: the first run starts at the first sign, and signs after the last
-    run stay free. Within a run, a pause above `max_gap` cuts it, and the cheapest piece gives the times. Cues and signs
-    that are out of order are sorted for solving, with a warning; the result keeps the order of `cues`.
+    Runs follow the order of time, and none has a pause above `max_gap`. A cue that fits nowhere is dropped, at a price,
+    and keeps the times it came with; signs may be skipped, at a price, before the first run and after the last for
+    free. The times of a cue are not the edges of its run but those that share most time with the true run expected,
+    over all alignments weighted by exp(-cost / temperature); a temperature of 0 takes the edges. Cues and signs that
+    are out of order are sorted for solving, with a warning; the result keeps the order of `cues`.
 
     Args:
         similarity: Higher is better; `normalization` says how it is scaled. None aligns by time alone.
+        pins: Cue (its index) -> its true start and end. It takes the signs whose middles lie there; the cues before
+            it have those before, and the cues after it those after.
     Raises:
-        InputError: A cue can reach no free sign (the message names it), or `similarity` has another shape or holds
-            values that are not finite.
-    Source: Jiang et al. 2025 (SEA, arXiv:2512.08094), Align; align_dp.py @ 13b6a58. Differs: exact in linear time; the
-        pieces of a cut run are priced as in the objective (there: with the similarities of the cue before, and with
-        overlaps of signs as negative gaps; `costs.compat="sea"` does that too); no assignment is an error (there: the
-        cues come back as they were, in silence).
+        InputError: A cue can reach no free sign although none may be dropped (the message names it); pins out of
+            order; a similarity of another shape or with values that are not finite; costs or times that are no prices
+            or times.
+    Source: Jiang et al. 2025 (SEA, arXiv:2512.08094), Align; align_dp.py @ 13b6a58. Differs: exact in linear time;
+        dropping, skipping, pins, times and confidence are ours; pauses are part of the optimum, where that code
+        cuts runs afterwards, pricing the pieces with the similarities of another cue; no assignment is an error, where
+        the cues came back as they were, in silence. `costs.compat="sea"` has none of ours, and that code's pieces.
     """
-    if similarity is not None and similarity.shape != (len(cues), len(signs)):
-        raise InputError(
-            f"the similarity is {similarity.shape[0]} x {similarity.shape[1]}, but there are {len(cues)} cues "
-            f"and {len(signs)} signs: compute it from the same files"
-        )
+    _check(cues, signs, similarity, costs, normalization)
     if not cues or not signs:
         warnings.warn(f"there are no {'signs' if cues else 'cues'}: nothing was moved", InputWarning, stacklevel=2)
         return Alignment(tuple(cues), ((),) * len(cues), (0,) * (len(cues) + 1), 0.0)
-    order = _order(cues, "cues")
-    sign_order = _order(signs, "signs")
-    ordered = [signs[j] for j in sign_order]
+    order, sign_order = _order(cues, "cues"), _order(signs, "signs")
+    in_time, ordered = [cues[i] for i in order], [signs[j] for j in sign_order]
     if similarity is not None and not (_ascending(order) and _ascending(sign_order)):
         similarity = similarity[np.ix_(order, sign_order)]
-    problem = lay_out([cues[i] for i in order], ordered, similarity, costs.window, normalization)
-    solution = solve(problem, *(np.array([weight], float) for weight in (costs.w_dur, costs.w_gap, costs.w_sim)))
-    if solution.stuck[0] < len(cues):
-        raise InputError(_stuck(cues, int(order[solution.stuck[0]]), len(signs), costs))
-    first, stop = refine(problem, solution.boundaries[0], costs)
-    moved, runs = list(cues), [()] * len(cues)
-    for i, j, k in zip(order.tolist(), first.tolist(), stop.tolist(), strict=True):
-        moved[i] = replace(cues[i], start=ordered[j].start, end=ordered[k - 1].end)
-        runs[i] = tuple(ordered[j:k])
-    return Alignment(tuple(moved), tuple(runs), tuple(solution.boundaries[0].tolist()), float(solution.cost[0]))
+    pinned = {int(np.flatnonzero(order == cue)[0]): pins[cue] for cue in pins}
+    groups, chosen = np.zeros((2, 2, len(cues)), int)
+    times = np.array([(cue.start, cue.end) for cue in in_time], float)
+    sure: list[Confidence | None] = [CERTAIN] * len(cues)
+    cost = 0.0
+    for part in _parts(in_time, ordered, pinned):
+        own, theirs = slice(*part.cues), slice(*part.signs)
+        if part.pin is not None:
+            groups[:, own] = chosen[:, own] = [[theirs.start], [theirs.stop]]
+            times[own] = part.pin
+            sure[own.start] = replace(CERTAIN, start=(part.pin[0],) * 2, end=(part.pin[1],) * 2)
+        elif part.cues[0] < part.cues[1]:
+            some = None if similarity is None else similarity[own, theirs]
+            solved = _solve(in_time[own], ordered[theirs], some, costs, normalization, order[own])
+            groups[:, own], chosen[:, own] = solved.groups + theirs.start, solved.runs + theirs.start
+            times[own], sure[own], cost = solved.times, solved.confidence, cost + solved.cost
+    first, stop = groups
+    boundaries = np.where(first < stop, first, np.append(0, np.maximum.accumulate(stop)[:-1]))
+    moved, runs, confidence = list(cues), [()] * len(cues), list(sure)
+    for rank, i in enumerate(order.tolist()):
+        moved[i] = replace(cues[i], start=float(times[rank, 0]), end=float(times[rank, 1]))
+        runs[i] = tuple(ordered[slice(*chosen[:, rank])])
+        confidence[i] = sure[rank]
+    known = tuple(one for one in confidence if one is not None)
+    return Alignment(
+        tuple(moved),
+        tuple(runs),
+        (*boundaries.tolist(), int(stop.max())),
+        cost,
+        known if len(known) == len(cues) else None,
+    )
 
 
-def lay_out(
-    cues: Sequence[Span],
-    signs: Sequence[Span],
-    similarity: Float[np.ndarray, "cues signs"] | None = None,
-    window: int | None = Costs.window,
-    normalization: Normalization = Normalization(),
+class _Part(NamedTuple):
+    """Cues and signs, from and to, that only have to do with each other; or a cue with its pin and the signs there."""
+
+    cues: tuple[int, int]
+    signs: tuple[int, int]
+    pin: tuple[float, float] | None = None
+
+
+def _parts(cues: Sequence[Cue], signs: Sequence[Sign], pins: Mapping[int, tuple[float, float]]) -> list[_Part]:
+    """What pins cut an episode into."""
+    middles = np.maximum.accumulate([sign.middle for sign in signs])
+    parts, cue, sign, before = [], 0, 0, None
+    for pinned, (start, end) in sorted(pins.items()):
+        if not start < end or (before is not None and start < pins[before][1]):
+            other = "" if before is None or start >= end else f", where the pin of {_name(cues, before)} has not ended"
+            raise InputError(
+                f"the pin of {_name(cues, pinned)} goes from {start:.2f} to {end:.2f} s{other}; correct it"
+            )
+        inside = np.searchsorted(middles, (start, end)).tolist()
+        parts += [
+            _Part((cue, pinned), (sign, inside[0])),
+            _Part((pinned, pinned + 1), (inside[0], inside[1]), (start, end)),
+        ]
+        cue, sign, before = pinned + 1, inside[1], pinned
+    return [*parts, _Part((cue, len(cues)), (sign, len(signs)))]
+
+
+class _Solved(NamedTuple):
+    """The cues of a part."""
+
+    groups: Int[np.ndarray, "2 cues"]  # first sign and the one after the last, as solved
+    runs: Int[np.ndarray, "2 cues"]  # the same, when long pauses have been cut out
+    times: Float64[np.ndarray, "cues 2"]
+    cost: float
+    confidence: list[Confidence | None]
+
+
+def _solve(
+    cues: Sequence[Cue],
+    signs: Sequence[Sign],
+    similarity: Float[np.ndarray, "cues signs"] | None,
+    costs: Costs,
+    normalization: Normalization,
+    numbers: Int[np.ndarray, " cues"],
+) -> _Solved:
+    """Runs, times and confidence of cues and signs in order of time; `numbers` are those of the cues in the file."""
+    times = np.array([(cue.start, cue.end) for cue in cues], float)
+    prices = price_list([costs])
+    if not signs and prices.drop is not None:
+        nothing = np.zeros((2, len(cues)), int)
+        return _Solved(nothing, nothing, times, float(prices.drop[0]) * len(cues), [UNSIGNED] * len(cues))
+    problem = lay_out(cues, signs, costs) if signs else None
+    if problem is not None and similarity is not None:
+        problem = _rewarded(problem, similarity, costs, normalization)
+    solution = solve(problem, prices) if problem is not None else None
+    if problem is None or solution is None or solution.stuck[0] < len(cues):
+        stuck = 0 if solution is None else int(solution.stuck[0])
+        raise InputError(_stuck(cues[stuck], int(numbers[stuck]), len(cues), len(signs), costs))
+    groups = runs = np.stack((solution.first[0], solution.stop[0]))
+    if costs.compat:
+        runs = np.stack(refine(problem, groups[0], groups[1], costs))
+    first, stop = runs
+    taken = first < stop
+    edges = np.stack((problem.sign_start[np.minimum(first, len(signs) - 1)], problem.sign_end[stop - 1]), axis=1)
+    cost = float(solution.cost[0])
+    unknown: list[Confidence | None] = [None] * len(cues)
+    if costs.compat or prices.skip is None or not costs.temperature:
+        return _Solved(groups, runs, np.where(taken[:, None], edges, times), cost, unknown)
+    posterior = infer(problem, prices, costs.temperature)
+    found = np.where(taken[:, None], posterior.likeliest_overlap(), times)
+    return _Solved(groups, runs, found, cost, judge(examine(problem, prices, found), posterior.signed, taken))
+
+
+def reward(
+    problem: Problem,
+    neighbours: Int[np.ndarray, "cues neighbours"],
+    rewards: Float64[np.ndarray, "cues neighbours"],
 ) -> Problem:
-    """The arrays that `solve` works on. Cues and signs come in order of time."""
-    cue_start, cue_end = _times(cues)
-    sign_start, sign_end = _times(signs)
-    middles, sign_middles = (cue_start + cue_end) / 2, (sign_start + sign_end) / 2
-    reach = nearest(middles, sign_middles, window)
-    problem = Problem(cue_start, cue_end, sign_start, sign_end, reach.min(axis=1), reach.max(axis=1))
-    if similarity is None:
-        return problem
-    neighbours, rewards = normalize(similarity, middles, sign_middles, normalization)
-    columns = neighbours - problem.low[:, None]
-    inside = (columns >= 0) & (columns < problem.width)
-    summed = np.zeros((len(cues), problem.width + 1))
+    """The problem with rewards for giving its signs to its cues; signs that are nobody's neighbours give none."""
+    columns = neighbours - problem.low[0][:, None]
+    inside = (columns >= 0) & (neighbours <= problem.high[0][:, None])
+    summed = np.zeros((len(neighbours), problem.width + 1))
     summed[np.nonzero(inside)[0], columns[inside] + 1] = rewards[inside]
-    return replace(problem, rewards=np.cumsum(summed, axis=1, out=summed))
+    return replace(problem, rewards=np.cumsum(summed, axis=1, out=summed)[None])
+
+
+def _rewarded(
+    problem: Problem,
+    similarity: Float[np.ndarray, "cues signs"],
+    costs: Costs,
+    normalization: Normalization,
+) -> Problem:
+    """The problem with the rewards of a similarity, scaled as `normalization` says."""
+    middles = (problem.cue_start[0] + problem.cue_end[0]) / 2
+    sign_middles = (problem.sign_start + problem.sign_end) / 2
+    if costs.compat and normalization.rows == "evidence":
+        normalization = replace(normalization, rows="softmax")
+    if normalization.rows != "evidence":
+        return reward(problem, *normalize(similarity, middles, sign_middles, normalization))
+    posterior = infer(problem, price_list([costs]), costs.temperature)
+    neighbours = nearest(middles, sign_middles, NEIGHBOURS)
+    columns = neighbours - problem.low[0][:, None]
+    inside = (columns >= 0) & (columns < problem.width)
+    own = np.where(inside, np.take_along_axis(posterior.member, np.where(inside, columns, 0), axis=1), 0)
+    nats = weigh_evidence(np.take_along_axis(similarity, neighbours, axis=1), own)
+    return reward(problem, neighbours, EVIDENCE * nats / Costs.w_sim)
 
 
 def refine(
-    problem: Problem, boundaries: Int[np.ndarray, " edges"], costs: Costs
+    problem: Problem, first: Int[np.ndarray, " cues"], stop: Int[np.ndarray, " cues"], costs: Costs
 ) -> tuple[Int[np.ndarray, " cues"], Int[np.ndarray, " cues"]]:
-    """Cut runs at pauses above `max_gap` and keep the cheapest piece of each; first sign and sign after the last."""
+    """Cut runs at pauses above `max_gap` and keep the cheapest piece of each, as published.
+
+    Source: the authors' code @ 13b6a58, slips included: overlaps of signs are negative gaps, and the similarities are
+        those of the cue before. Without `compat`, no run of the optimum has such a pause.
+    """
     gaps = problem.sign_start[1:] - problem.sign_end[:-1]
     pauses = np.flatnonzero(gaps > costs.max_gap) + 1
-    first, stop = boundaries[:-1].copy(), boundaries[1:].copy()
+    within = np.concatenate(([0.0], np.cumsum(gaps)))
+    first, stop = first.copy(), stop.copy()
     lower, upper = np.searchsorted(pauses, first, side="right"), np.searchsorted(pauses, stop)
-    within = np.concatenate(([0.0], np.cumsum(gaps if costs.compat else np.maximum(0, gaps))))
     for i in np.flatnonzero(upper > lower):
         edges = np.concatenate(([first[i]], pauses[lower[i] : upper[i]], [stop[i]]))
         start, end = problem.sign_start[edges[:-1]], problem.sign_end[edges[1:] - 1]
-        length = problem.cue_end[i] - problem.cue_start[i]
-        cost = np.abs(problem.cue_start[i] - start) + np.abs(problem.cue_end[i] - end)
-        cost += costs.w_dur * np.abs(length - (end - start)) + costs.w_gap * (
-            within[edges[1:] - 1] - within[edges[:-1]]
-        )
-        row = i - 1 if costs.compat else i
-        if problem.rewards is not None and row >= 0:
-            reached = problem.rewards[row, np.clip(edges - problem.low[row], 0, problem.width)]
+        cue_start, cue_end = problem.cue_start[0, i], problem.cue_end[0, i]
+        cost = np.abs(cue_start - start) + np.abs(cue_end - end)
+        cost += costs.w_dur * np.abs(cue_end - cue_start - (end - start))
+        cost += costs.w_gap * (within[edges[1:] - 1] - within[edges[:-1]])
+        if problem.rewards is not None and i > 0:
+            reached = problem.rewards[0, i - 1, np.clip(edges - problem.low[0, i - 1], 0, problem.width)]
             cost -= costs.w_sim * np.diff(reached)
         best = int(cost.argmin())
         first[i], stop[i] = edges[best], edges[best + 1]
@@ -170,7 +321,7 @@ def refine(
 
 def _order(spans: Sequence[Span], kind: str) -> Int[np.ndarray, " spans"]:
     """The order of time, by start, then end."""
-    starts, ends = _times(spans)
+    starts, ends = times_of(spans)
     order = np.lexsort((ends, starts))
     if not _ascending(order):
         late = int((np.diff(starts) < 0).sum())
@@ -185,16 +336,45 @@ def _ascending(order: Int[np.ndarray, " spans"]) -> bool:
     return bool((order[1:] > order[:-1]).all())
 
 
-def _times(spans: Sequence[Span]) -> tuple[Float64[np.ndarray, " spans"], Float64[np.ndarray, " spans"]]:
-    """Starts and ends in seconds."""
-    return np.array([span.start for span in spans], float), np.array([span.end for span in spans], float)
+def _check(
+    cues: Sequence[Cue],
+    signs: Sequence[Sign],
+    similarity: Float[np.ndarray, "..."] | None,
+    costs: Costs,
+    normalization: Normalization,
+) -> None:
+    """Refuse what cannot be solved."""
+    if similarity is not None and np.shape(similarity) != (len(cues), len(signs)):
+        shape = " x ".join(map(str, np.shape(similarity)))
+        raise InputError(
+            f"the similarity is {shape}, but there are {len(cues)} cues and {len(signs)} signs: "
+            "compute it from the same files"
+        )
+    for kind, spans in ("cue", cues), ("sign", signs):
+        for number, span in enumerate(spans, 1):
+            if not (isfinite(span.start) and isfinite(span.end)):
+                raise InputError(f"{kind} {number} goes from {span.start} to {span.end} s: times must be finite")
+    for name in "w_dur", "w_gap", "w_sim", "max_gap", "drop", "skip", "temperature":
+        price = getattr(costs, name)
+        if price is not None and not (price >= 0 and (isfinite(price) or name == "max_gap")):
+            raise InputError(f"{name} is {price}: expected a number from 0 on")
+    if costs.window is not None and costs.window < 1:
+        raise InputError(f"window is {costs.window}: expected a number of signs, or None for all")
+    if costs.compat not in (None, "sea"):
+        raise InputError(f"compat is {costs.compat!r}: expected None or 'sea'")
+    if normalization.rows not in ROWS:
+        raise InputError(f"normalization of rows is {normalization.rows!r}: expected one of {ROWS}")
 
 
-def _stuck(cues: Sequence[Cue], cue: int, signs: int, costs: Costs) -> str:
-    """Why there is no assignment, and what to do."""
+def _name(cues: Sequence[Cue], cue: int) -> str:
+    """A cue for people: its number, time and text."""
     text = " ".join(cues[cue].text.split())
-    text = text if len(text) <= 40 else text[:39] + "…"
-    where = f"cue {cue + 1} at {cues[cue].start:.2f} s ({text!r}) can reach no free sign"
-    if signs < len(cues):
-        return f"{where}: {len(cues)} cues share {signs} signs, and each needs one; leave out cues that are not signed"
+    return f"cue {cue + 1} at {cues[cue].start:.2f} s ({text if len(text) <= 40 else text[:39] + '…'!r})"
+
+
+def _stuck(cue: Cue, number: int, cues: int, signs: int, costs: Costs) -> str:
+    """Why there is no assignment, and what to do."""
+    where = f"{_name([cue], 0).replace('cue 1', f'cue {number + 1}', 1)} can reach no free sign"
+    if signs < cues:
+        return f"{where}: {cues} cues share {signs} signs, and each needs one; leave out cues that are not signed"
     return f"{where} within window={costs.window}: widen the window, or give the lag of the signing behind the cues"

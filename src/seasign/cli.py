@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import numpy as np
@@ -24,11 +24,14 @@ from seasign import jobs
 from seasign.formats import POSES, SUBTITLES, TABLES, TIERS, VIDEOS
 from seasign.formats.disk import write_text
 from seasign.formats.rate import exact_rate
+from seasign.formats.tables import read_pins
+from seasign.formats.timed_text import plain
 from seasign.pose_estimation import check_estimator
 from seasign.report import plain_values
 from seasign.segmentation import Gate
 from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWarning, Normalization, Poses, Sign
 
+NAN = float("nan")
 SEGMENTERS = {"training-free": seasign.TRAINING_FREE}
 EXISTING = click.Path(path_type=Path)
 
@@ -86,6 +89,16 @@ class Pair(click.ParamType):  # type: ignore[type-arg]
         except ValueError:
             self.fail(f"{value!r} is neither seconds nor two of them, such as 2.6,2.1", param, ctx)
         return first, second
+
+
+class Lag(Pair):
+    """As `Pair`, or `auto`."""
+
+    name = "auto or S or S,E"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """`auto` stays as it is."""
+        return value if value == "auto" else super().convert(value, param, ctx)
 
 
 class Crop(click.ParamType):  # type: ignore[type-arg]
@@ -152,12 +165,12 @@ def options(several: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
 @click.option("--cue-embeddings", type=EXISTING, help="A .npy of cues x dimensions; needs --sign-embeddings.")
 @click.option("--sign-embeddings", type=EXISTING, help="A .npy of signs x dimensions, from the same model.")
 @click.option("--normalize", type=click.Choice(["softmax", "z-score", "sinkhorn", "columns", "softmax+columns"]),
-              default="softmax", show_default=True, help="How similarities become rewards.")  # fmt: skip
+              help="How similarities become rewards, as published. [default: by their evidence]")  # fmt: skip
 @click.option("--threshold", type=Number(), default=0.0, show_default=True, help="Rewards up to this count as none.")
 @click.option(
     "--preset", type=click.Choice(list(seasign.PRESETS)), help="Costs, lag and padding published for a corpus."
 )
-@click.option("--lag", type=Pair(), help="Seconds by which the signing comes after the subtitles. [default: 0]")
+@click.option("--lag", type=Lag(), help="Seconds by which the signing comes after the subtitles. [default: auto]")
 @click.option("--padding", type=Pair(), help="Seconds added to starts and ends at last, such as 0,1. [default: 0]")
 @click.option("--w-dur", type=COST, help=f"Cost of a second of difference in length. [default: {Costs.w_dur:g}]")
 @click.option("--w-gap", type=COST, help=f"Cost of a second without a sign in a cue. [default: {Costs.w_gap:g}]")
@@ -166,7 +179,16 @@ def options(several: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
 @click.option(
     "--window", type=click.IntRange(0), help=f"Signs near a cue that it may end on; 0: all. [default: {Costs.window}]"
 )
+@click.option("--drop", type=COST, help=f"Price of a cue that gets no sign. [default: {Costs.drop:g}]")
+@click.option("--skip", type=COST, help=f"Price of a second of signs between two cues. [default: {Costs.skip:g}]")
+@click.option("--temperature", type=COST, help=f"0: the edges of the best runs. [default: {Costs.temperature:g}]")
 @click.option("--compat", type=click.Choice(["sea"]), help="The published arithmetic, slips included.")
+@click.option("--pins", type=EXISTING, help="A CSV of cue,start,end (cues count from 1): times that are right.")
+@click.option("--dropped", type=click.Choice(["keep", "shift", "mark", "remove"]), default="shift", show_default=True,
+              help="Cues without signs: as delivered, with the lag alone, marked, or left out.")  # fmt: skip
+@click.option("--max-speed", type=COST, help="Characters per second: faster cues stay up longer where there is room.")
+@click.option("--report", type=EXISTING, help="Also write all about it, as .json or as a page, .html.")
+@click.option("--force", is_flag=True, help="Write the output even if the verdict is not to use it.")
 @click.option("--skip-broken", is_flag=True, help="Pass over cues that cannot be read instead of refusing the file.")
 @click.option("--timeline", type=EXISTING, help="Also draw signs and cues, before and after, as .svg.")
 @options(ESTIMATION)
@@ -194,6 +216,7 @@ def align(
             f"the similarity has {len(similarity)} rows, but there are {len(delivered.cues)} cues: "
             "compute it from the same files"
         )
+    pins = read_pins(given["pins"], len(delivered.cues)) if given["pins"] else {}
     costs, lag, padding = _settings(given)
     with ExitStack() as done:
         signs, signs_from = _signs(given["signs"] or source, given, output, quiet or as_json, done)
@@ -206,24 +229,86 @@ def align(
             costs=costs,
             normalization=_normalization(given["normalize"], given["threshold"]),
             lag=lag,
-            padding=padding,
+            padding=padding if costs.compat else (0.0, 0.0),
+            pins=pins,
         )
-        if given["in_place"]:
-            jobs.back_up(subtitles)
-        _write_alignment(output, delivered, alignment, signs, costs, (source, signs_from, subtitles))
-        if given["timeline"]:
-            lanes = {"signs": signs, "delivered": delivered.cues, "aligned": alignment.cues}
+        dropped = frozenset(i for i, run in enumerate(alignment.runs) if not run and i not in pins)
+        final, legality = _legal(delivered.cues, alignment, dropped, padding, costs, given)
+        verdict = seasign.give_verdict(alignment)
+        whole = len(final) == len(alignment.cues)
+        summary = seasign.summarize(delivered.cues, replace(alignment, cues=final) if whole else alignment, signs)
+        refused = verdict.verdict == "do not use" and not given["force"]
+        if not refused:
+            if given["in_place"]:
+                jobs.back_up(subtitles)
+            _write_alignment(output, delivered, final, signs, costs, given["dropped"], (source, signs_from, subtitles))
+        if given["timeline"] and not refused:
+            lanes = {"signs": signs, "delivered": delivered.cues, "aligned": final}
             write_text(given["timeline"], seasign.draw_timeline(lanes))
-    summary = seasign.summarize(delivered.cues, alignment, signs)
+        report = {
+            "schema": seasign.SCHEMA,
+            "seasign": seasign.__version__,
+            "inputs": {"input": str(source), "subtitles": str(subtitles), "output": None if refused else str(output)},
+            "settings": asdict(costs) | {"lag": lag, "padding": padding, "dropped": given["dropped"]},
+            "warnings": warned,
+        } | seasign.build_report(
+            delivered.cues,
+            alignment,
+            final,
+            signs,
+            costs=costs,
+            verdict=verdict,
+            summary=summary,
+            texts=[plain(cue.text) for cue in delivered.cues],
+            speeds=legality.speeds if legality else [NAN] * len(final),
+        )
+        if given["report"]:
+            page = given["report"].suffix.lower() == ".html"
+            write_text(given["report"], (seasign.render_report if page else seasign.dump_report)(report))
     if as_json:
-        click.echo(json.dumps(summary.as_json() | {"cost": alignment.cost, "output": str(output), "warnings": warned}))
+        found = {"cost": alignment.cost, "verdict": report["verdict"], "lag_estimate": report["lag"]}
+        found |= {"output": None if refused else str(output), "warnings": warned}
+        click.echo(json.dumps(plain_values(summary.as_json() | found)))
     elif not quiet:
-        _print_summary(summary, output, warned)
+        _print_summary(summary, alignment, verdict)
+        click.echo(
+            f"wrote     {output}" if not refused else "wrote     nothing; --force writes it all the same", nl=False
+        )
+        click.echo(f"; {len(warned)} warning{'s' * (len(warned) != 1)}, above" if warned else "")
+    if refused:
+        click.echo(f"error: {output}: not written: {verdict.reason}", err=True)
+        raise click.exceptions.Exit(3)
+
+
+def _legal(
+    delivered: Sequence[Cue],
+    alignment: Alignment,
+    dropped: frozenset[int],
+    padding: tuple[float, float],
+    costs: Costs,
+    given: Mapping[str, Any],
+) -> tuple[tuple[Cue, ...], seasign.Legality | None]:
+    """The aligned cues as legal subtitles, those without signs where they are wanted, and none lost."""
+    if costs.compat or not any(alignment.runs):
+        return alignment.cues, None
+    lag = np.array(alignment.shifts)
+    placed = seasign.place_dropped(delivered, alignment.cues, dropped, given["dropped"], lag)
+    guessed = frozenset() if given["dropped"] == "remove" else dropped
+    final, legality = seasign.legalize(
+        placed, padding=padding, max_speed=given["max_speed"], dropped=guessed, plain=plain
+    )
+    seasign.check_nothing_lost(delivered, final, dropped, given["dropped"])
+    return final, legality
 
 
 def _check_files(source: Path, subtitles: Path, output: Path, given: Mapping[str, Any]) -> None:
     """Refuse before any work what cannot be written, or would take the place of what is read."""
-    inputs = [source, *(given[name] for name in ("signs", "extra", "similarity", "cue_embeddings", "sign_embeddings"))]
+    if source.suffix.lower() in SUBTITLES or subtitles.suffix.lower() in (*VIDEOS, *POSES):
+        raise InputError(f"{source} {subtitles}: INPUT (a video, poses or signs) comes first, then SUBTITLES")
+    inputs = [
+        source,
+        *(given[name] for name in ("signs", "extra", "similarity", "cue_embeddings", "sign_embeddings", "pins")),
+    ]
     if given["in_place"]:
         inputs = [path for path in inputs if path and not jobs.same_file(path, subtitles)]
     elif jobs.same_file(output, subtitles):
@@ -231,6 +316,8 @@ def _check_files(source: Path, subtitles: Path, output: Path, given: Mapping[str
     outputs: dict[str, tuple[Path, Collection[str]]] = {"subtitles": (output, SUBTITLES | TIERS | TABLES)}
     if given["timeline"]:
         outputs["the timeline"] = (given["timeline"], [".svg"])
+    if given["report"]:
+        outputs["the report"] = (given["report"], [".json", ".html"])
     if not given["signs"] and _is_video(source, "video, poses or signs", POSES | TIERS | TABLES) and given["poses"]:
         if given["poses"].exists():
             inputs.append(given["poses"])
@@ -247,10 +334,13 @@ def _is_video(path: Path, what: str, others: Iterable[str]) -> bool:
     return suffix in VIDEOS
 
 
-def _settings(given: Mapping[str, Any]) -> tuple[Costs, tuple[float, float], tuple[float, float]]:
+def _settings(
+    given: Mapping[str, Any],
+) -> tuple[Costs, tuple[float, float] | Literal["auto"], tuple[float, float]]:
     """Costs, lag and padding: the preset's or the default, with what was given in their place."""
-    preset = seasign.PRESETS[given["preset"]] if given["preset"] else seasign.Preset(Costs(), (0.0, 0.0), (0.0, 0.0))
-    costs = {name: given[name] for name in ("w_dur", "w_gap", "w_sim", "max_gap") if given[name] is not None}
+    preset = seasign.PRESETS[given["preset"]] if given["preset"] else seasign.Preset(Costs(), "auto", (0.0, 0.0))
+    names = ("w_dur", "w_gap", "w_sim", "max_gap", "drop", "skip", "temperature")
+    costs = {name: given[name] for name in names if given[name] is not None}
     if given["window"] is not None:
         costs["window"] = given["window"] or None
     lag = preset.lag if given["lag"] is None else given["lag"]
@@ -258,8 +348,10 @@ def _settings(given: Mapping[str, Any]) -> tuple[Costs, tuple[float, float], tup
     return replace(preset.costs, compat=given["compat"], **costs), lag, padding
 
 
-def _normalization(name: str, threshold: float) -> Normalization:
+def _normalization(name: str | None, threshold: float) -> Normalization:
     """`softmax+columns`: first over columns, then over rows; `columns`: over columns alone."""
+    if name is None:
+        return Normalization()
     rows, _, columns = name.partition("+")
     return Normalization(None if rows == "columns" else rows, bool(columns) or rows == "columns", threshold)  # type: ignore[arg-type]
 
@@ -277,7 +369,7 @@ def _array(path: Path) -> np.ndarray:
     """A matrix of numbers from a .npy."""
     try:
         array = np.load(path, allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, EOFError) as error:
         raise InputError(f"{path}: not an array of numbers in a .npy file ({error})") from None
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu":
         raise InputError(f"{path}: expected a matrix of numbers in a .npy file")
@@ -325,8 +417,13 @@ def _estimated(video: Path, given: Mapping[str, Any], output: Path, quiet: bool,
     names = ("start", "end", "crop", "static", "python")
     settings = {name: given[name] for name in names if name in given}
     scratch = done.enter_context(jobs.scratch(output))
-    with _progress("estimating poses", quiet) as progress:
-        return seasign.estimate_poses(video, **settings, scratch=scratch, progress=progress)
+    try:
+        with _progress("estimating poses", quiet) as progress:
+            return seasign.estimate_poses(video, **settings, scratch=scratch, progress=progress)
+    except KeyboardInterrupt:
+        kept = "every whole minute of video done so far is kept in it, and the same command goes on from there"
+        click.echo(f"\nstopped   {scratch}: {kept}", err=True)
+        raise
 
 
 @contextmanager
@@ -367,9 +464,10 @@ def _progress(what: str, quiet: bool) -> Iterator[Callable[[int, int | None], No
 def _write_alignment(
     output: Path,
     delivered: seasign.Subtitles,
-    alignment: Alignment,
+    aligned: tuple[Cue, ...],
     signs: Sequence[Sign],
     costs: Costs,
+    dropped: str,
     sources: tuple[Path, Path | None, Path],
 ) -> None:
     """Write the moved cues; into an ELAN file, the signs and the cues as delivered too.
@@ -378,39 +476,43 @@ def _write_alignment(
         sources: INPUT, the file that holds just these signs, and the subtitles.
     """
     if output.suffix.lower() not in TIERS:
-        seasign.write(output, replace(delivered, cues=alignment.cues))
+        same = dropped in ("keep", "shift") or (
+            len(aligned) == len(delivered.cues)
+            and all(before.text == after.text for before, after in zip(delivered.cues, aligned, strict=True))
+        )
+        seasign.write(output, replace(delivered, cues=aligned) if same else seasign.Subtitles(aligned))
         return
-    aligned = alignment.cues
     if costs.compat:  # the published ELAN files cut times to the millisecond below
         aligned = tuple(
             replace(cue, start=int(cue.start * 1000) / 1000, end=int(cue.end * 1000) / 1000) for cue in aligned
         )
     source, signs_from, subtitles = sources
-    before = (output,) if jobs.same_file(output, subtitles) else (source, subtitles)
-    like = next((path for path in before if path.suffix.lower() in TIERS), None)
-    tiers = jobs.lay_tiers(delivered.cues, aligned, signs, like=like, cues_from=subtitles, signs_from=signs_from)
+    before = (output,) if jobs.same_file(output, subtitles) else (source, subtitles, output)
+    like = next((path for path in before if path.suffix.lower() in TIERS and path.exists()), None)
+    tiers = jobs.lay_tiers(
+        delivered.cues, aligned, signs, like=like, output=output, cues_from=subtitles, signs_from=signs_from
+    )
     seasign.write(output, tiers, like=like, media=[source] if source.suffix.lower() in VIDEOS else [])
 
 
-def _print_summary(summary: seasign.Summary, output: Path, warned: Sequence[str]) -> None:
-    """What was done, beside what a constant shift would have done."""
+def _print_summary(summary: seasign.Summary, alignment: Alignment, verdict: seasign.Verdict) -> None:
+    """What was done, beside what a constant shift would have done, and what to do with it."""
     click.echo(f"moved     {summary.moved} of {summary.cues} cues onto {summary.signs} signs", nl=False)
-    click.echo(f"; {summary.unmatched} have no sign" if summary.unmatched else "")
-    if summary.cues:
-        click.echo(f"by        {summary.half:.2f} s in the median, {summary.most:.2f} s at most for 90 %")
-        click.echo(f"lag       {summary.lag[0]:+.2f} s at the starts, {summary.lag[1]:+.2f} s at the ends (median)")
-        click.echo("")
-        click.echo("                 overlaps   time on signing   starts on a sign")
-        for name, state in (
-            ("as delivered", summary.delivered),
-            ("lag only", summary.lag_only),
-            ("aligned", summary.aligned),
-        ):
-            shares = f"{100 * state.on_signing:15.1f} % {100 * state.starts_on_sign:16.1f} %"
-            click.echo(f"{name:14}{state.overlaps:11d} {shares}")
-        click.echo("")
-    click.echo(f"wrote     {output}", nl=False)
-    click.echo(f"; {len(warned)} warning{'s' * (len(warned) != 1)}, above" if warned else "")
+    click.echo(f"; {summary.unmatched} have no signs" if summary.unmatched else "")
+    if not summary.cues:
+        return
+    click.echo(f"by        {summary.half:.2f} s in the median, {summary.most:.2f} s at most for 90 %")
+    if alignment.lag is not None:
+        click.echo(f"lag       {alignment.lag}, estimated")
+    elif alignment.shifts:
+        click.echo("lag       {:+.2f} s at the starts, {:+.2f} s at the ends, given".format(*alignment.shifts[0]))
+    click.echo("")
+    click.echo("                 overlaps   time on signing   starts on a sign")
+    stages = {"as delivered": summary.delivered, "lag only": summary.lag_only, "aligned": summary.aligned}
+    for name, state in stages.items():
+        shares = f"{100 * state.on_signing:15.1f} % {100 * state.starts_on_sign:16.1f} %"
+        click.echo(f"{name:14}{state.overlaps:11d} {shares}")
+    click.echo(f"\nverdict   {verdict}")
 
 
 @cli.command("estimate-poses")
@@ -464,8 +566,9 @@ def segment(
     with ExitStack() as done:
         signs, gate = _segmented(poses, chosen, given, output, quiet or as_json, done)
         if output.suffix.lower() in TIERS:
-            tiers = {"SIGN": signs, "PHRASE": seasign.phrases(signs)}
-            seasign.write(output, tiers, media=[poses] if is_video else [])
+            like = output if output.exists() else None
+            tiers = jobs.beside({"SIGN": signs, "PHRASE": seasign.phrases(signs)}, like)
+            seasign.write(output, tiers, like=like, media=[poses] if is_video else [])
         else:
             seasign.write(output, signs)
     if as_json:
@@ -565,9 +668,9 @@ def _print_evaluation(evaluation: seasign.Evaluation, fps: Fraction) -> None:
 @cli.command()
 @click.option("-o", "--output", type=EXISTING, default=Path("demo"), show_default=True, help="A folder for the files.")
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed makes another episode."
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Another seed makes another episode."
 )
-@click.option("--seconds", type=Number(min=5), default=90.0, show_default=True, help="Length of the episode.")
+@click.option("--seconds", type=Number(min=5), default=300.0, show_default=True, help="Length of the episode.")
 @QUIET
 def demo(output: Path, seed: int, seconds: float, quiet: bool) -> None:
     """Do the main job on a made-up episode.
@@ -575,36 +678,41 @@ def demo(output: Path, seed: int, seconds: float, quiet: bool) -> None:
     A moving signer, and subtitles that come too early. It is aligned from its poses alone and scored against the
     truth, which is known since it was planted.
     """
-    lag = (2.0, 2.0)  # what a viewer would guess after a minute
     episode = seasign.synthesize(seed, duration=seconds)
     assert episode.poses is not None
     signs = seasign.segment(episode.poses)
-    alignment = seasign.align(signs, episode.cues, lag=lag)
+    alignment = seasign.align(signs, episode.cues)
+    dropped = frozenset(i for i, run in enumerate(alignment.runs) if not run)
+    usual = {"dropped": "shift", "max_speed": None}
+    aligned, _ = _legal(episode.cues, alignment, dropped, (0.0, 0.0), Costs(), usual)
     tiers = {"SIGN": signs, "PHRASE": seasign.phrases(signs), "SUBTITLE": episode.cues}
     truth = {"SIGN_PLANTED": episode.signs, "SUBTITLE_REFERENCE": episode.reference}
     lanes = {"planted signs": episode.signs, "found signs": signs, "delivered": episode.cues}
-    picture = seasign.draw_timeline(lanes | {"aligned": alignment.cues, "reference": episode.reference})
+    picture = seasign.draw_timeline(lanes | {"aligned": aligned, "reference": episode.reference})
 
     output.mkdir(parents=True, exist_ok=True)
-    seasign.write(output / "episode.pose", episode.poses)
-    seasign.write(output / "episode.vtt", episode.cues)
-    seasign.write(output / "episode.reference.vtt", episode.reference)
-    seasign.write(output / "episode.aligned.vtt", alignment.cues)
-    seasign.write(output / "episode.eaf", tiers | {"SUBTITLE_ALIGNED": alignment.cues} | truth)
+    files = {"episode.pose": episode.poses, "episode.vtt": episode.cues, "episode.reference.vtt": episode.reference}
+    files |= {"episode.aligned.vtt": aligned, "episode.eaf": tiers | {"SUBTITLE_ALIGNED": aligned} | truth}
+    for name, value in files.items():
+        seasign.write(output / name, value)
     write_text(output / "timeline.svg", picture)
     if quiet:
         return
     click.echo(
         f"episode   {seconds:g} s, {len(episode.signs)} signs, {len(episode.cues)} subtitles that come too early"
     )
-    click.echo(f"signs     {seasign.gate(signs, episode.poses)}\n")
+    click.echo(f"signs     {seasign.gate(signs, episode.poses)}")
+    click.echo(f"lag       {alignment.lag}, estimated")
+    click.echo(f"verdict   {seasign.give_verdict(alignment)}\n")
     click.echo("against the truth   frame acc.   F1@.50   start off by")
-    lag_only = seasign.shift(episode.cues, lag)
-    for name, cues in ("as delivered", episode.cues), ("lag of 2 s only", lag_only), ("aligned", alignment.cues):
+    lag_only = [
+        cue for by, cue in zip(alignment.shifts or (), episode.cues, strict=True) for cue in seasign.shift([cue], by)
+    ]
+    for name, cues in ("as delivered", episode.cues), ("lag only", lag_only), ("aligned", aligned):
         counts = seasign.evaluate(episode.reference, cues).pooled
         off = counts.offsets["median_abs_start_offset"]
         click.echo(f"{name:18}{counts.frame_accuracy:12.1f}{counts.f1[0.5]:9.1f}{off:13.2f} s")
-    click.echo(f"\nwrote     {', '.join(sorted(path.name for path in output.iterdir()))} in {output}")
+    click.echo(f"\nwrote     {', '.join([*files, 'timeline.svg'])} in {output}")
 
 
 @cli.command()

@@ -84,6 +84,36 @@ def normalize(
     return neighbours, rewards
 
 
+def weigh_evidence(
+    similarity: Float[np.ndarray, "cues neighbours"], own: Float64[np.ndarray, "cues neighbours"]
+) -> Float64[np.ndarray, "cues neighbours"]:
+    """Log-likelihood ratios, in nats: that a sign belongs to the cue, against that it does not.
+
+    How far the similarities of a cue's own signs stand above the others is measured on this very episode, against where
+    time alone puts each cue. An embedding that knows nothing stands out by no more than chance, and counts for nothing.
+
+    Args:
+        own: Probability that the sign is the cue's, by time alone.
+    """
+    values = _finite(similarity)
+    values -= values.mean(axis=1, keepdims=True)
+    spread = values.std()
+    if not spread:
+        return np.zeros_like(values)
+    values /= spread
+    centred = own - own.mean(axis=1, keepdims=True)
+    weight = (centred**2).sum()
+    if not weight:
+        return np.zeros_like(values)
+    lift = float((centred * values).sum() / weight)  # of an own sign over others, in standard deviations: a slope
+    error = float(np.sqrt(((values - lift * centred) ** 2).mean() / weight))
+    lift *= max(0.0, 1 - (2 * error / lift) ** 2) if lift > 0 else 0.0  # what chance may explain is left out
+    noise = max(float(((values - lift * centred) ** 2).mean()), 0.05)
+    base = -lift * own.mean(axis=1, keepdims=True)  # where a sign of others stands, in centred values
+    nats: Float64[np.ndarray, "cues neighbours"] = (lift * (values - base) - lift**2 / 2) / noise
+    return nats
+
+
 def _finite(values: Float[np.ndarray, "rows columns"]) -> Float64[np.ndarray, "rows columns"]:
     """The values in double precision, if all of them are numbers."""
     broken = np.count_nonzero(~np.isfinite(values))

@@ -110,27 +110,43 @@ def lay_tiers(
     signs: Sequence[Sign],
     *,
     like: Path | None,
+    output: Path,
     cues_from: Path,
     signs_from: Path | None,
 ) -> dict[str, Sequence[Span]]:
     """The tiers of an alignment that an ELAN file, begun as `like`, does not have yet.
 
-    Signs that are not those of `like` go to SIGN, and their bouts to PHRASE. Where `like` has such tiers, perhaps set
-    by hand, these stay, and SIGN_MERGED and PHRASE_MERGED hold what was used.
+    Signs that are not those of `like` go to SIGN, and their bouts to PHRASE; cues that are not, to SUBTITLE. Signs of
+    an input stay, for people may have corrected them; then SIGN_MERGED and PHRASE_MERGED hold those that were used.
 
     Args:
+        output: Where it goes: what an earlier run left there is replaced.
         signs_from: The file whose signs were used as they are; None: they were found or changed here.
     """
     from seasign.formats import eaf  # here, since it brings lxml
 
     tiers: dict[str, Sequence[Span]] = {}
     if signs_from is None or like is None or not same_file(signs_from, like):
-        taken = like is not None and not {"SIGN", "PHRASE"}.isdisjoint(eaf.names(like))
+        from_input = like is not None and not same_file(like, output)
+        taken = from_input and like is not None and not {"SIGN", "PHRASE"}.isdisjoint(eaf.names(like))
         suffix = "_MERGED" if taken else ""
         tiers |= {f"SIGN{suffix}": signs, f"PHRASE{suffix}": phrases(signs)}
     if like is None or not same_file(cues_from, like):
         tiers["SUBTITLE"] = _plain(delivered)
-    return tiers | {"SUBTITLE_ALIGNED": _plain(aligned)}
+    return beside(tiers | {"SUBTITLE_ALIGNED": _plain(aligned)}, like)
+
+
+def beside(tiers: Mapping[str, Sequence[Span]], like: Path | None) -> dict[str, Sequence[Span]]:
+    """Tiers under names that take no one's place in `like`: those written here are replaced, those of others stay.
+
+    What would take the name of a tier of others gets _MERGED behind it.
+    """
+    if like is None:
+        return dict(tiers)
+    from seasign.formats import eaf
+
+    theirs = set(eaf.names(like)) - set(eaf.names(like, own=True))
+    return {f"{name}_MERGED" if name in theirs else name: spans for name, spans in tiers.items()}
 
 
 def _plain(cues: Sequence[Cue]) -> list[Cue]:

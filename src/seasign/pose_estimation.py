@@ -296,6 +296,16 @@ def _taken_up(folder: Path, manifest: Mapping[str, object]) -> list[Path]:
     return chunks
 
 
+def _take_room(path: Path) -> None:
+    """Make sure that the disk has room for a file whose end is set: writing through a map would end the process."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(path)) from None
+
+
 def _joined(
     folder: Path, chunks: Sequence[Path], shape: tuple[int, int]
 ) -> tuple[Float32[np.ndarray, "frames landmarks 3"], Float32[np.ndarray, "frames landmarks"]]:
@@ -305,6 +315,8 @@ def _joined(
         path.unlink(missing_ok=True)  # never truncated: the arrays of an earlier call may still be in use
     xyz = np.lib.format.open_memmap(xyz_path, "w+", np.float32, (*shape, 3))
     confidence = np.lib.format.open_memmap(confidence_path, "w+", np.float32, shape)
+    for path in (xyz_path, confidence_path):
+        _take_room(path)
     first = 0
     for path in chunks:
         block = np.load(path)

@@ -2,14 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 
 from seasign.alignment import shift
+from seasign.lag import CLEAR
 from seasign.segmentation import phrases
-from seasign.types import Alignment, Cue, Span
+from seasign.types import Alignment, Costs, Cue, Sign, Span
 
+UNSURE = 0.5  # a cue that lands with less probability is one to check
+HOPELESS = 0.35  # mean probability below which an alignment is not to be used
+MANY = 30  # cues from which on many cues without signs condemn an episode ...
+VERY_MANY = 200  # ... and from which on it does that the cues fit at no lag
+LOST = 0.6  # share of such cues that condemns it
 MOVED = 0.0005  # seconds: less is not seen in a subtitle file
 
 
@@ -63,6 +70,137 @@ def summarize(delivered: Sequence[Cue], alignment: Alignment, signs: Sequence[Sp
         lag_only=_state(shift(delivered, lag), signing, starts),
         aligned=_state(alignment.cues, signing, starts),
     )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to do with an alignment."""
+
+    verdict: Literal["good", "check", "do not use"]
+    reason: str
+    check: tuple[int, ...] = ()  # indices of cues, the least sure first
+
+    def __str__(self) -> str:
+        head = f"check {len(self.check)} cues" if self.verdict == "check" else self.verdict
+        return f"{head}: {self.reason}"
+
+
+def give_verdict(alignment: Alignment) -> Verdict:
+    """Say whether an alignment is good, has cues to check, or is not to be used, such as that of another programme."""
+    count = len(alignment.cues)
+    sure = alignment.confidence
+    if sure is None or not count:
+        return Verdict("good", "nothing was judged: there is no confidence")
+    unsigned = [i for i, run in enumerate(alignment.runs) if not run]
+    probability = np.array([one.probability for one in sure])
+    taken = np.array([len(run) > 0 for run in alignment.runs])
+    mean = float(probability[taken].mean()) if taken.any() else 0.0
+    if count >= VERY_MANY and alignment.lag is not None and alignment.lag.clarity < CLEAR:
+        return Verdict("do not use", "the cues fit the signing at no lag: are they of this programme?")
+    if count >= MANY:
+        if len(unsigned) > LOST * count:
+            return Verdict("do not use", f"{len(unsigned)} of {count} cues fit no signs")
+        if mean < HOPELESS:
+            return Verdict("do not use", f"a cue is right with a probability of {mean:.2f} on average")
+    order = np.argsort(probability, kind="stable").tolist()
+    check = tuple(i for i in order if probability[i] < UNSURE)
+    expected = f"{mean:.0%} of the cues with signs are expected to be right"
+    return Verdict("check" if check else "good", expected, check)
+
+
+def build_report(
+    delivered: Sequence[Cue],
+    alignment: Alignment,
+    final: Sequence[Cue],
+    signs: Sequence[Sign],
+    *,
+    costs: Costs,
+    verdict: Verdict,
+    summary: Summary,
+    texts: Sequence[str],
+    speeds: Sequence[float],
+) -> dict[str, object]:
+    """Everything about an alignment as plain values: docs/report.md says what is where.
+
+    Args:
+        final: The cues as they are written; removed ones are not among them, and only then are they fewer.
+        texts: What the cues say, without markup.
+        speeds: Characters per second of the final cues.
+    """
+    lag = alignment.lag
+    whole = len(final) == len(delivered)
+    index = {id(sign): j for j, sign in enumerate(signs)}
+    return {
+        "verdict": asdict(verdict),
+        "lag": None
+        if lag is None
+        else {
+            "segments": [
+                {
+                    "cues": [part.first, part.last],
+                    "start": part.start,
+                    "end": part.end,
+                    "interval": [part.low, part.high],
+                }
+                for part in lag.stretches
+            ],
+            "flat": lag.clarity < CLEAR,
+            "words": str(lag),
+        },
+        "baselines": {
+            "delivered": asdict(summary.delivered),
+            "lag_only": asdict(summary.lag_only),
+            "joined": None,
+            "aligned": asdict(summary.aligned),
+        },
+        "signs": [[sign.start, sign.end, sign.gloss] for sign in signs],
+        "phrases": [[span.start, span.end] for span in phrases(signs)],
+        "cues": [
+            {
+                "index": i,
+                "id": cue.id,
+                "text": texts[i],
+                "delivered": [cue.start, cue.end],
+                "aligned": [final[i].start, final[i].end] if whole else None,
+                "dropped": not alignment.runs[i],
+                "why": None if alignment.runs[i] else "every run of signs would cost more than dropping it",
+                "probability": sure.probability if sure and alignment.runs[i] else None,
+                "signed": sure.signed if sure else None,
+                "start_interval": list(sure.start) if sure and alignment.runs[i] else None,
+                "end_interval": list(sure.end) if sure and alignment.runs[i] else None,
+                "margin": sure.margin if sure else None,
+                "terms": _terms(cue, alignment, i, costs),
+                "alternatives": [],
+                "run": _run(alignment.runs[i], index),
+                "reading_speed": speeds[i] if whole else None,
+            }
+            for i, (cue, sure) in enumerate(
+                zip(delivered, alignment.confidence or [None] * len(delivered), strict=True)
+            )
+        ],
+    }
+
+
+def _terms(cue: Cue, alignment: Alignment, i: int, costs: Costs) -> dict[str, float] | None:
+    """What the run of a cue costs, term by term, without similarities."""
+    run = alignment.runs[i]
+    if not run:
+        return None
+    lag = alignment.shifts[i] if alignment.shifts else (0.0, 0.0)
+    start, end = cue.start + lag[0], cue.end + lag[1]
+    gap = sum(max(0.0, after.start - before.end) for before, after in pairwise(run))
+    return {
+        "start": abs(start - run[0].start),
+        "end": abs(end - run[-1].end),
+        "duration": costs.w_dur * abs(end - start - (run[-1].end - run[0].start)),
+        "gap": costs.w_gap * gap,
+    }
+
+
+def _run(run: Sequence[Sign], index: Mapping[int, int]) -> list[int] | None:
+    """The first sign and the one after the last, by their places in the file, if they stand together there."""
+    places = [index[id(sign)] for sign in run if id(sign) in index]
+    return [places[0], places[-1] + 1] if places and len(places) == len(run) else None
 
 
 def _state(cues: Sequence[Cue], signing: Sequence[Span], starts: np.ndarray) -> State:

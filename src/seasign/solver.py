@@ -1,54 +1,141 @@
-"""The dynamic programme behind `alignment.assign`, over arrays: exact, O(cues x window), for many settings at once.
+"""The dynamic programme behind `alignment.assign`, over arrays: exact, linear in the signs, many settings at once.
 
-Every cost of giving the signs k..l to a cue splits into a part that knows only the first sign and a part that knows
-only the last, except `w_dur * |duration of the cue - (end of l - start of k)|`. That one is an L1 distance between the
-start of k and `end of l - duration of the cue`: left of this break point it falls with k, right of it it rises. So the
-best first sign for every last one is the better of a prefix minimum and a sliding minimum, and no loop over k is left.
+The state after a cue is the next free sign. A cue takes a run of signs or is dropped; signs between runs are skipped.
+Every cost of giving the signs k..l to a cue splits into a part that knows only k and a part that knows only l, except
+`w_dur * |duration of the cue - (end of l - start of k)|`. That one is an L1 distance between the start of k and the
+break point `end of l - duration of the cue`: left of it it falls with k, right of it it rises. So the best k for every
+l is the better of the best in two ranges of neighbouring columns, and no loop over k is left.
 
-A window is a row of `width` columns: column c of cue i is the sign `low[i] + c` as its last, and, since runs leave no
-holes, the sign `low[i] + c + 1` as the first of cue i + 1. Columns beyond a window or the signs cost infinity.
+The same sweep over cues serves two algebras. With `np.maximum` it finds the best alignment; with `np.logaddexp` it sums
+over all alignments, each weighted by exp(-cost / temperature). Gains are negative costs throughout.
+
+A window is a row of `width` columns. As last signs, column c of cue i is the sign `low[i] + c`; as states, columns 0 to
+`width` are the next free signs `low[i] + c`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int
 
-TIE = 1e-9  # costs closer than this are equal: far above rounding, far below what a millisecond costs
+from seasign.types import Costs, Span
+
+TIE = 1e-9  # gains closer than this are equal: far above rounding, far below what a millisecond costs
 CHUNK = 200_000  # numbers per table that is laid out ahead of the loop over cues
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One episode as arrays, in order of time; times in seconds."""
+    """One episode as arrays, in order of time; times in seconds. A geometry is one way to place cues and windows."""
 
-    cue_start: Float64[np.ndarray, " cues"]
-    cue_end: Float64[np.ndarray, " cues"]
+    cue_start: Float64[np.ndarray, "geometries cues"]
+    cue_end: Float64[np.ndarray, "geometries cues"]
     sign_start: Float64[np.ndarray, " signs"]  # ascending
     sign_end: Float64[np.ndarray, " signs"]
-    low: Int[np.ndarray, " cues"]  # the first and the last sign that a cue may end on
-    high: Int[np.ndarray, " cues"]
-    rewards: Float64[np.ndarray, "cues columns"] | None = None  # [i, c]: similarity of the c signs from low[i], summed
+    low: Int[np.ndarray, "geometries cues"]  # the first and the last sign that a cue may end on
+    high: Int[np.ndarray, "geometries cues"]
+    block: Int[np.ndarray, " signs"]  # the earliest sign that may share a run with this one
+    rewards: Float64[np.ndarray, "geometries cues columns"] | None = None  # of the first c signs from `low`, summed
 
     @property
     def width(self) -> int:
         """How many signs the widest window holds."""
         return int((self.high - self.low).max()) + 1
 
+    def mirrored(self) -> "Problem":
+        """The same episode backwards in time: what was last comes first."""
+        count, (low, high) = len(self.sign_start), (self.low, self.high)
+        following = np.append(np.flatnonzero(np.diff(self.block)) + 1, count)  # where blocks of signs end
+        last = following[np.searchsorted(following, np.arange(count), side="right")] - 1
+        rewards = None
+        if self.rewards is not None:
+            width = self.width
+            reach = np.minimum(np.arange(width + 1), (high - low + 1)[..., None])  # columns beyond `high` hold nothing
+            backwards = (high - low + 1)[..., None] - reach
+            total = np.take_along_axis(self.rewards, (high - low + 1)[..., None], axis=2)
+            rewards = (total - np.take_along_axis(self.rewards, backwards, axis=2))[:, ::-1]
+        return Problem(
+            -self.cue_end[:, ::-1],
+            -self.cue_start[:, ::-1],
+            -self.sign_end[::-1],
+            -self.sign_start[::-1],
+            count - 1 - high[:, ::-1],
+            count - 1 - low[:, ::-1],
+            count - 1 - last[::-1],
+            rewards,
+        )
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What settings charge, one number a setting; a price of None is not for sale, in any setting."""
+
+    w_dur: Float64[np.ndarray, " settings"]
+    w_gap: Float64[np.ndarray, " settings"]
+    w_sim: Float64[np.ndarray, " settings"]
+    drop: Float64[np.ndarray, " settings"] | None = None  # per dropped cue
+    skip: Float64[np.ndarray, " settings"] | None = None  # per second of a skipped sign
+
+    def __len__(self) -> int:
+        return len(self.w_dur)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The cues gone through once, from the first to the last. Rows are cues, then settings."""
+
+    state: Float64[np.ndarray, "rows settings states"]  # before cue i: the gain so far, by the sign that is free next
+    free: Float64[np.ndarray, "cues settings states"]  # the same in the window of cue i, when signs have been skipped
+    take: Float64[np.ndarray, "cues settings width"]  # of the cues 0..i when cue i takes a run that ends at the column
+    totals: Float64[np.ndarray, "cues settings"]  # of the cues 0..i alone
+
     @property
-    def gaps(self) -> Float64[np.ndarray, " signs"]:
-        """Seconds without a sign between the first sign and each."""
-        return np.concatenate(([0.0], np.cumsum(np.maximum(0, self.sign_start[1:] - self.sign_end[:-1]))))
+    def total(self) -> Float64[np.ndarray, " settings"]:
+        """The gain of the whole."""
+        total: Float64[np.ndarray, " settings"] = self.totals[-1]
+        return total
 
 
 @dataclass(frozen=True)
 class Solution:
-    """One row per setting."""
+    """One row per setting. Cue i has the signs first[i] .. stop[i] - 1; none when they are equal: it was dropped."""
 
-    boundaries: Int[np.ndarray, "settings edges"]  # cue i has the signs boundaries[i] .. boundaries[i + 1] - 1
+    first: Int[np.ndarray, "settings cues"]
+    stop: Int[np.ndarray, "settings cues"]
     cost: Float64[np.ndarray, " settings"]  # infinite: there is no assignment
     stuck: Int[np.ndarray, " settings"]  # the first cue that no assignment reaches; as many as the cues: none
+
+
+def times(spans: Sequence[Span]) -> tuple[Float64[np.ndarray, " spans"], Float64[np.ndarray, " spans"]]:
+    """Starts and ends in seconds."""
+    return np.array([span.start for span in spans], float), np.array([span.end for span in spans], float)
+
+
+def price_list(settings: Sequence[Costs]) -> Prices:
+    """The prices of several settings, side by side; all of them drop, and skip, or none."""
+
+    def column(name: str) -> Float64[np.ndarray, " settings"] | None:
+        values = [None if costs.compat else getattr(costs, name) for costs in settings]
+        return None if None in values else np.array(values, float)
+
+    w_dur, w_gap, w_sim = (
+        np.array([getattr(costs, name) for costs in settings], float) for name in ("w_dur", "w_gap", "w_sim")
+    )
+    return Prices(w_dur, w_gap, w_sim, column("drop"), column("skip"))
+
+
+def lay_out(cues: Sequence[Span], signs: Sequence[Span], costs: Costs = Costs()) -> Problem:
+    """The arrays that `solve` works on. Cues and signs come in order of time."""
+    (cue_start, cue_end), (sign_start, sign_end) = times(cues), times(signs)
+    reach = nearest((cue_start + cue_end) / 2, (sign_start + sign_end) / 2, costs.window)
+    low, high = reach.min(axis=1), reach.max(axis=1)
+    block = np.zeros(len(signs), int)
+    if not costs.compat:
+        low, high = np.minimum.accumulate(low[::-1])[::-1], np.maximum.accumulate(high)  # windows only move on
+        pauses = sign_start[1:] - np.maximum.accumulate(sign_end)[:-1] > costs.max_gap
+        block[1:] = np.maximum.accumulate(np.where(pauses, np.arange(1, len(signs)), 0))
+    return Problem(cue_start[None], cue_end[None], sign_start, sign_end, low[None], high[None], block)
 
 
 def nearest(
@@ -68,152 +155,311 @@ def nearest(
     return order[first[:, None] + np.arange(size)]
 
 
-def solve(
+def sweep(
     problem: Problem,
-    w_dur: Float64[np.ndarray, " settings"],
-    w_gap: Float64[np.ndarray, " settings"],
-    w_sim: Float64[np.ndarray, " settings"],
-) -> Solution:
-    """Give every cue one run of neighbouring signs at the least total cost, once per setting of the weights.
+    prices: Prices,
+    plus: np.ufunc = np.maximum,
+    temperature: float = 1.0,
+    laid: Sequence["Table"] = (),
+) -> Sweep:
+    """Go through the cues, for every setting of the prices.
 
-    The first run starts at the first sign and every other where the one before ended; signs after the last run stay
-    free. Where costs are equal the run of the later cue starts as early as it can, and the last run ends as early.
+    With a price to skip signs, those before the first run and after the last are free, too; without one the first run
+    starts at the first sign and leaves no holes.
 
-    Time O(settings x cues x width x log(signs within a cue)), memory O(settings x cues x width).
+    Args:
+        plus: `np.maximum` for the best alignment, `np.logaddexp` for the sum over all.
+        temperature: What gains are divided by.
+        laid: The tables of all cues, if they are there.
+    """
+    cues, width, count = problem.cue_start.shape[1], problem.width, len(prices)
+    nothing = np.full((count, 1), -np.inf)
+    state = np.full((count, width + 2), -np.inf)  # the last column is the place of nothing
+    untaken = np.zeros((count, 1)) if prices.skip is not None else nothing  # every cue so far was dropped
+    if prices.skip is None:
+        state[:, 1] = 0  # the window before the first cue starts at sign -1
+    states, takes = np.empty((cues + 1, count, width + 1)), np.empty((cues, count, width))
+    frees, totals = np.empty_like(states[1:]), np.empty((cues, count))
+    drop = (np.full(count, -np.inf) if prices.drop is None else -prices.drop / temperature)[:, None]
+    prefix = np.full((count, width + 1), -np.inf)
+    ended = nothing  # the last run was taken: the signs that are left are free
+    for table in laid or tables(problem, prices, plus, temperature):
+        for row, cue in enumerate(range(table.start, table.stop)):
+            states[cue] = state[:, :-1]
+            frees[cue], kept = _open(table, row, state, untaken, plus)
+            first = frees[cue, :, :width] + table.first[row]
+            rising = first + table.rise[row]
+            if table.whole:
+                plus.accumulate(rising, axis=1, out=prefix[:, 1:])
+                left = _pick(prefix, table.left[row, 0])
+            else:
+                left = _ranges(rising, table.left[row], table.levels, plus)
+            right = _ranges(first - table.rise[row], table.right[row], table.levels, plus)
+            left -= table.fall[row]
+            right += table.fall[row]
+            take = plus(left, right, out=takes[cue])
+            take += table.last[row]
+            kept += drop
+            plus(kept[:, 1:-1], take, out=kept[:, 1:-1])
+            state = kept
+            untaken = untaken + drop
+            ended = plus(ended + drop, plus.reduce(take, axis=1, keepdims=True))
+            totals[cue] = plus(ended, untaken)[:, 0]
+    states[cues] = state[:, :-1]
+    return Sweep(states, frees, takes, totals)
+
+
+def solve(problem: Problem, prices: Prices) -> Solution:
+    """Give every cue one run of neighbouring signs or none, at the least total cost, once per setting of the prices.
+
+    Where costs are equal a cue is taken rather than dropped, signs are skipped as late as they can be, the run of the
+    later cue starts as early as it can, and the last run ends as early.
+
+    Time O(settings x cues x width x log(width)), memory O(settings x cues x width).
 
     Source: Jiang et al. 2025 (SEA, arXiv:2512.08094), Align; cost and constraints of dp_inner_loop in the authors'
-        align_dp.py @ 13b6a58. Differs: linear in the signs (there every first sign is tried for every last one).
+        align_dp.py @ 13b6a58, when nothing can be dropped or skipped. Differs: linear in the signs (there every first
+        sign is tried for every last one); dropping, skipping and blocks are ours.
     """
-    weights = w_dur[:, None], w_gap[:, None], w_sim[:, None]
-    cues, width, count = len(problem.cue_start), problem.width, len(w_dur)
-    values = np.full((count, width), np.inf)
-    values[:, 0] = 0  # before the first cue there is one state: the next sign is sign 0
-    history = np.empty((cues + 1, count, width))
-    for table in _tables(problem, weights):
-        prefix = np.full((count, width + 1), np.inf)
-        sliding = np.full((count, table.levels * width + 1), np.inf)
-        for row, cue in enumerate(range(table.start, table.stop)):
-            history[cue] = values
-            first = values + table.first[row]
-            np.minimum.accumulate(first - table.rise[row], axis=1, out=prefix[:, 1:])
-            np.add(first, table.rise[row], out=sliding[:, :width])
-            for level in range(1, table.levels):  # level l, column c: the minimum of the 2**l columns from c
-                half, at = 1 << level - 1, level * width
-                np.minimum(
-                    sliding[:, at - width : at - half],
-                    sliding[:, at - width + half : at],
-                    out=sliding[:, at : at + width - half],
-                )
-            left = prefix.take(table.left[row], axis=1)
-            left += table.fall[row]
-            right = sliding.take(table.right[row], axis=1)
-            np.minimum(right, sliding.take(table.right_end[row], axis=1), out=right)
-            right -= table.fall[row]
-            values = np.minimum(left, right, out=left)
-            values += table.last[row]
-    history[cues] = values
-    stuck = np.isfinite(history[1:].min(axis=2)).sum(axis=0)
-    return Solution(_backtrack(problem, weights, history), values.min(axis=1), stuck)
+    laid = list(tables(problem, prices)) if len(prices) * problem.width * problem.low.shape[1] <= CHUNK else []
+    found = sweep(problem, prices, laid=laid)
+    first, stop = _backtrack(problem, prices, found, laid)
+    reached = np.isfinite(found.take).any(axis=2) | np.isfinite(found.state[1:]).any(axis=2)
+    stuck = np.where(np.isfinite(found.total), len(reached), reached.sum(axis=0))
+    return Solution(first, stop, -found.total, stuck)
 
 
-_Weights = tuple[np.ndarray, np.ndarray, np.ndarray]  # w_dur, w_gap, w_sim; settings x 1
+# The costs of a stretch of cues ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _Table:
-    """What a stretch of cues costs, laid out ahead of the loop: rows are cues, columns those of their windows."""
+class Table:
+    """What a stretch of cues gains, laid out ahead of the loop: rows, then settings (or geometries), then columns."""
 
     start: int
     stop: int
-    origin: Int[np.ndarray, " rows"]  # the first sign that is column 0
+    low: Int[np.ndarray, "rows geometries"]
+    origin: Int[np.ndarray, "rows geometries"]  # the sign that is column 0 as a first sign
     first: Float64[np.ndarray, "rows settings width"]  # all that the first sign decides
     last: Float64[np.ndarray, "rows settings width"]  # all that the last sign decides
     rise: Float64[np.ndarray, "rows settings width"]  # w_dur * start of the first sign
     fall: Float64[np.ndarray, "rows settings width"]  # w_dur * break point of the last sign
-    below: Int[np.ndarray, "rows width"]  # how many columns may be first for this last sign
-    left: Int[np.ndarray, "rows width"]  # where the prefix minimum of each last sign stands
-    right: Int[np.ndarray, "rows width"]  # where the two halves of its sliding minimum stand
-    right_end: Int[np.ndarray, "rows width"]
+    begin: Int[
+        np.ndarray, "rows geometries width"
+    ]  # for each last sign, the first columns begin .. end - 1 may go with it
+    end: Int[np.ndarray, "rows geometries width"]
+    whole: bool  # begin is 0 everywhere: what is up to a break point is a prefix
+    left: Int[np.ndarray, "rows lookups_left geometries width"]  # where the best of those up to its break point stand
+    right: Int[np.ndarray, "rows lookups geometries width"]  # and of those above it
+    skipped: Float64[np.ndarray, "rows settings states"] | None  # what skipping all signs before a state would gain
+    skipped_before: Float64[np.ndarray, "rows settings states"] | None  # the same for the states before the cue
+    shift: Int[np.ndarray, "rows geometries"]  # by how many signs the window moved
+    moved: Int[np.ndarray, "rows geometries states"]  # where each state stood before: the nearest there was,
+    kept: Int[np.ndarray, "rows geometries places"]  # or the place of nothing, which is the last
     levels: int
 
 
-def _tables(problem: Problem, weights: _Weights, backwards: bool = False) -> Iterator[_Table]:
+def tables(
+    problem: Problem, prices: Prices, plus: np.ufunc = np.maximum, temperature: float = 1.0, backwards: bool = False
+) -> Iterator[Table]:
     """The tables of all cues, a bounded stretch at a time."""
-    cues = len(problem.cue_start)
-    rows = max(1, CHUNK // (len(weights[0]) * problem.width))
+    cues = problem.cue_start.shape[1]
+    rows = max(1, CHUNK // (len(prices) * problem.width))
     starts = range(0, cues, rows)
-    gaps = problem.gaps
     for start in reversed(starts) if backwards else starts:
-        yield _table(problem, gaps, weights, start, min(start + rows, cues))
+        yield _table(problem, prices, plus, temperature, start, min(start + rows, cues))
 
 
-def _table(problem: Problem, gaps: np.ndarray, weights: _Weights, start: int, stop: int) -> _Table:
-    """The costs of the cues start .. stop - 1."""
-    w_dur, w_gap, w_sim = weights
+def _table(problem: Problem, prices: Prices, plus: np.ufunc, temperature: float, start: int, stop: int) -> Table:
+    """The gains of the cues start .. stop - 1."""
     width, count = problem.width, len(problem.sign_start)
-    low, high = problem.low[start:stop, None], problem.high[start:stop, None]
-    origin = (np.concatenate(([-1], problem.low))[start:stop] + 1)[:, None]
-    cue_start, cue_end = problem.cue_start[start:stop, None], problem.cue_end[start:stop, None]
-    first = origin + np.arange(width)
-    last = low + np.arange(width)
-    beyond_first, beyond_last = first >= count, last > high
+    w_dur, w_gap, w_sim = (weight[:, None] / temperature for weight in (prices.w_dur, prices.w_gap, prices.w_sim))
+    rows = slice(start, stop)
+    lows = problem.low.T[rows]  # rows x geometries
+    before = np.concatenate((np.full_like(problem.low.T[:1], -1), problem.low.T))[rows]
+    origin = lows if prices.skip is not None else before + 1
+    cue_start, cue_end = problem.cue_start.T[rows, :, None], problem.cue_end.T[rows, :, None]
+    columns = np.arange(width)
+    first, last = origin[..., None] + columns, lows[..., None] + columns
+    beyond_first, beyond_last = first >= count, last > problem.high.T[rows, :, None]
     first, last = np.minimum(first, count - 1), np.minimum(last, count - 1)
+    gaps = np.concatenate(([0.0], np.cumsum(np.maximum(0, problem.sign_start[1:] - problem.sign_end[:-1]))))
     break_point = problem.sign_end[last] - (cue_end - cue_start)
 
-    first_cost = np.abs(cue_start - problem.sign_start[first])[:, None] - w_gap * gaps[first][:, None]
-    last_cost = np.abs(cue_end - problem.sign_end[last])[:, None] + w_gap * gaps[last][:, None]
+    first_gain = w_gap * gaps[first] - np.abs(cue_start - problem.sign_start[first]) / temperature
+    last_gain = -w_gap * gaps[last] - np.abs(cue_end - problem.sign_end[last]) / temperature
     if problem.rewards is not None:
-        rewards = problem.rewards[start:stop]
-        first_cost += w_sim * np.take_along_axis(rewards, np.clip(first - low, 0, width), axis=1)[:, None]
-        last_cost -= w_sim * rewards[:, None, 1:]
-    first_cost.transpose(0, 2, 1)[beyond_first] = np.inf
-    last_cost.transpose(0, 2, 1)[beyond_last] = np.inf
+        rewards = problem.rewards.transpose(1, 0, 2)[rows]
+        taken = np.clip(first - lows[..., None], 0, width)
+        first_gain = first_gain - w_sim * np.take_along_axis(rewards, taken, axis=2)
+        last_gain = last_gain + w_sim * rewards[..., 1:]
+    first_gain = np.where(beyond_first, -np.inf, first_gain)
+    last_gain = np.where(beyond_last, -np.inf, last_gain)
 
-    below = np.clip(last - origin + 1, 0, width)
-    split = np.clip(np.searchsorted(problem.sign_start, break_point, side="right") - origin, 0, below)
-    length = below - split
-    level = np.frexp(np.maximum(length, 1))[1] - 1  # floor of the binary logarithm
-    levels = int(level.max()) + 1
-    nowhere = levels * width
-    return _Table(
+    end = np.clip(last - origin[..., None] + 1, 0, width)  # first columns up to each last sign ...
+    begin = np.clip(problem.block[last] - origin[..., None], 0, end)  # ... and in its block
+    split = np.clip(np.searchsorted(problem.sign_start, break_point, side="right") - origin[..., None], begin, end)
+    skipped = skipped_before = None
+    if prices.skip is not None:
+        lengths = np.concatenate(([0.0], np.cumsum(np.maximum(0, problem.sign_end - problem.sign_start))))
+        states = np.arange(width + 1)
+        price = -prices.skip[:, None] / temperature
+        skipped = price * lengths[np.minimum(lows[..., None] + states, count)]
+        skipped_before = price * lengths[np.minimum(before[..., None] + states, count)]
+    stood = np.arange(width + 1) + (lows - before)[..., None]
+    moved = np.clip(stood, 0, width)
+    whole = not begin.any()
+    levels = int(np.frexp(max(0 if whole else int((split - begin).max()), int((end - split).max()), 1))[1])
+    return Table(
         start,
         stop,
-        origin[:, 0],
-        first_cost,
-        last_cost,
-        w_dur * problem.sign_start[first][:, None],
-        w_dur * break_point[:, None],
-        below,
-        split,
-        np.where(length > 0, level * width + split, nowhere),
-        np.where(length > 0, level * width + below - (1 << level), nowhere),
+        lows,
+        origin,
+        first_gain,
+        last_gain,
+        w_dur * problem.sign_start[first],
+        w_dur * break_point,
+        begin,
+        end,
+        whole,
+        split[:, None] if whole else _lookups(begin, split, width, levels, plus),
+        _lookups(split, end, width, levels, plus),
+        skipped,
+        skipped_before,
+        lows - before,
+        moved,
+        np.append(np.where((moved == stood), moved, width + 1), np.full((*moved.shape[:2], 1), width + 1), axis=2),
         levels,
     )
 
 
+def _lookups(
+    start: Int[np.ndarray, "rows geometries width"],
+    stop: Int[np.ndarray, "rows geometries width"],
+    width: int,
+    levels: int,
+    plus: np.ufunc,
+) -> Int[np.ndarray, "rows lookups geometries width"]:
+    """Which blocks of 2**level columns make up each range start .. stop - 1, as places in what `_ranges` stacks."""
+    length, nowhere = stop - start, levels * width
+    if plus is np.maximum:  # two blocks that may overlap
+        level = np.frexp(np.maximum(length, 1))[1] - 1
+        blocks = [level * width + start, level * width + stop - (1 << level)]
+        return np.stack([np.where(length > 0, block, nowhere) for block in blocks], axis=1)
+    blocks = []
+    for level in range(levels):  # those of the length's binary digits, which do not overlap
+        part = (length >> level) & 1
+        blocks.append(np.where(part > 0, level * width + start, nowhere))
+        start = start + (part << level)
+    return np.stack(blocks, axis=1)
+
+
+def _open(
+    table: Table,
+    row: int,
+    state: Float64[np.ndarray, "settings places"],
+    untaken: Float64[np.ndarray, "settings 1"],
+    plus: np.ufunc,
+) -> tuple[Float64[np.ndarray, "settings states"], Float64[np.ndarray, "settings places"]]:
+    """The states before a cue, moved into its window: those its run may start from, and those it may be dropped in.
+
+    Before a run signs may be skipped. A dropped cue leaves the state as it is, unless the window has left it behind:
+    then the signs up to the window are skipped.
+    """
+    if table.skipped is None or table.skipped_before is None:
+        return state[:, 1:], _pick(state, table.kept[row])
+    kept = _pick(state, table.kept[row])
+    reached = plus.accumulate(state[:, :-1] - table.skipped_before[row], axis=1)
+    free = _pick(reached, table.moved[row]) + table.skipped[row]
+    kept[:, 0] = free[:, 0]
+    return plus(free, untaken, out=free), kept
+
+
+def _ranges(
+    values: Float64[np.ndarray, "settings width"],
+    lookups: Int[np.ndarray, "lookups geometries width"],
+    levels: int,
+    plus: np.ufunc,
+) -> Float64[np.ndarray, "settings width"]:
+    """`plus` over the range of columns that each column looks up; -inf where the range is empty."""
+    count, width = values.shape
+    stacked = np.full((count, levels * width + 1), -np.inf)  # [level * width + c]: over the 2**level columns from c
+    stacked[:, :width] = values
+    for level in range(1, levels):
+        half, at = 1 << level - 1, level * width
+        plus(
+            stacked[:, at - width : at - half],
+            stacked[:, at - width + half : at],
+            out=stacked[:, at : at + width - half],
+        )
+    result = _pick(stacked, lookups[0])
+    for lookup in lookups[1:]:
+        plus(result, _pick(stacked, lookup), out=result)
+    return result
+
+
+def _pick(
+    values: Float64[np.ndarray, "settings columns"], index: Int[np.ndarray, "geometries picked"]
+) -> Float64[np.ndarray, "settings picked"]:
+    """values[s, index[s]], where one row of `index` may stand for all."""
+    if len(index) == 1:
+        only: Float64[np.ndarray, "settings picked"] = values.take(index[0], axis=1)
+        return only
+    picked: Float64[np.ndarray, "settings picked"] = np.take_along_axis(values, index, axis=1)
+    return picked
+
+
+# The way back ---------------------------------------------------------------------------------------------------------
+
+
 def _backtrack(
-    problem: Problem, weights: _Weights, history: Float64[np.ndarray, "edges settings width"]
-) -> Int[np.ndarray, "settings edges"]:
-    """Follow the least costs from the last cue to the first. Rows without an assignment hold nothing of use."""
-    cues, count, width = len(history) - 1, history.shape[1], history.shape[2]
-    columns, settings = np.arange(width), np.arange(count)
-    boundaries = np.empty((count, cues + 1), int)
-    column = _earliest(history[cues])
-    boundaries[:, cues] = problem.low[-1] + column + 1
-    for table in _tables(problem, weights, backwards=True):
+    problem: Problem, prices: Prices, found: Sweep, laid: Sequence[Table]
+) -> tuple[Int[np.ndarray, "settings cues"], Int[np.ndarray, "settings cues"]]:
+    """Follow the greatest gains from the last cue to the first. Rows without an assignment hold nothing of use."""
+    cues, count, width = found.take.shape
+    settings, columns = np.arange(count), np.arange(width + 1)
+    geometry = settings if len(problem.low) > 1 else np.zeros(count, int)
+    first, stop = np.zeros((count, cues), int), np.zeros((count, cues), int)
+    drop = np.zeros(count) if prices.drop is None else prices.drop
+    ending = found.take.max(axis=2) - drop * np.arange(cues - 1, -1, -1)[:, None]
+    if prices.drop is None:
+        ending[:-1] = -np.inf
+    last_taken = cues - 1 - ending[::-1].argmax(axis=0)
+    last_taken[ending.max(axis=0) < found.total - TIE] = -1  # every cue is dropped
+    column = np.full(count, -1)  # the state after the cue; -1: before the first run, or after the last
+    final = set(last_taken.tolist())
+    for table in laid or tables(problem, prices, backwards=True):
         for row in reversed(range(table.stop - table.start)):
             cue = table.start + row
-            cost = table.rise[row] - table.fall[row][settings, column][:, None]
-            np.abs(cost, out=cost)
-            cost += history[cue]
-            cost += table.first[row]
-            cost[columns >= table.below[row][column][:, None]] = np.inf
-            column = _earliest(cost)
-            boundaries[:, cue] = table.origin[row] + column
-    return boundaries
+            if cue in final:
+                column = np.where(last_taken == cue, _earliest(found.take[cue]) + 1, column)
+            inside, taken, last = column >= 0, column > 0, np.maximum(column - 1, 0)
+            if prices.drop is not None:
+                reached = found.take[cue, settings, last] >= found.state[cue + 1, settings, column] - TIE
+                taken = taken & reached | (last_taken == cue)
+
+            gain = found.free[cue, :, :width] + table.first[row]
+            gain -= np.abs(table.rise[row] - table.fall[row, settings, last][:, None])
+            begin, end = table.begin[row, geometry, last], table.end[row, geometry, last]
+            gain[(columns[:-1] < begin[:, None]) | (columns[:-1] >= end[:, None])] = -np.inf
+            opened = _earliest(gain)
+            first[taken, cue] = (table.origin[row] + opened)[taken]
+            stop[taken, cue] = (table.low[row] + column)[taken]
+
+            if table.skipped is None or table.skipped_before is None:
+                source = np.where(taken, opened + 1, column + table.shift[row])  # the state before the cue
+            else:
+                earlier = found.state[cue] - table.skipped_before[row]
+                earlier[columns > (np.where(taken, opened, 0) + table.shift[row])[:, None]] = -np.inf
+                nearest_state = width - _earliest(earlier[:, ::-1])
+                came = earlier[settings, nearest_state] + table.skipped[row, settings, opened]
+                source = np.where(taken | (column == 0), nearest_state, column + table.shift[row])
+                source[taken & (found.free[cue, settings, opened] > came)] = -1  # all cues before are dropped
+            column = np.where(inside, source, column)
+    return first, stop
 
 
-def _earliest(cost: Float64[np.ndarray, "settings width"]) -> Int[np.ndarray, " settings"]:
-    """The first column of the least cost in each row."""
-    least: Int[np.ndarray, " settings"] = (cost <= cost.min(axis=1, keepdims=True) + TIE).argmax(axis=1)
+def _earliest(gain: Float64[np.ndarray, "settings columns"]) -> Int[np.ndarray, " settings"]:
+    """The first column of the greatest gain in each row."""
+    least: Int[np.ndarray, " settings"] = (gain >= gain.max(axis=1, keepdims=True) - TIE).argmax(axis=1)
     return least

@@ -101,13 +101,16 @@ class Embeddings:
     space: str
 
 
+Rows = Literal["evidence", "softmax", "z-score", "sinkhorn", None]
+
+
 @dataclass(frozen=True)
 class Normalization:
-    """How raw similarities become rewards. The default is the published one."""
+    """How raw similarities become rewards."""
 
-    rows: Literal["softmax", "z-score", "sinkhorn"] | None = "softmax"  # None: leave the rows as they are
+    rows: Rows = "evidence"  # None: leave the rows as they are
     columns: bool = False  # first a softmax over the cues nearest to each sign
-    threshold: float = 0.0  # rewards up to this become 0
+    threshold: float = 0.0  # rewards up to this become 0; evidence has none
 
 
 @dataclass(frozen=True)
@@ -117,9 +120,50 @@ class Costs:
     w_dur: float = 1.0  # per second by which a cue's run is longer or shorter than the cue
     w_gap: float = 5.0  # per second without a sign inside a run
     w_sim: float = 10.0  # reward per unit of normalized similarity
-    max_gap: float = 10.0  # seconds: a run with a longer pause is cut there, and its best piece kept
+    max_gap: float = 10.0  # seconds: no run has a longer pause in it
     window: int | None = 50  # how many signs nearest to a cue it may end on; None: all
-    compat: Literal["sea"] | None = None  # "sea": the published arithmetic, slips included
+    drop: float | None = 6.0  # per cue that gets no sign; None: every cue gets one
+    skip: float | None = 12.0  # per second of signs left between two runs; None: runs leave no holes
+    temperature: float = 0.4  # by how much more an alignment costs that is e times less likely; 0: only the best counts
+    compat: Literal["sea"] | None = None  # "sea": the published arithmetic, slips included; nothing dropped or skipped
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of cues with one lag, in seconds."""
+
+    first: int  # cues first .. last, in order of time
+    last: int
+    start: float  # of the starts
+    end: float  # of the ends
+    low: float  # 90 % of what the lag of the starts may be
+    high: float
+
+
+@dataclass(frozen=True)
+class Lag:
+    """By how much the signing comes after the cues."""
+
+    stretches: tuple[Stretch, ...]  # in order of time; of all cues
+    clarity: float  # by how many standard errors the best lag stands above every other that is not near
+
+    def __str__(self) -> str:
+        if len(self.stretches) == 1:
+            (part,) = self.stretches
+            return f"{part.start:+.2f} s at the starts, {part.end:+.2f} s at the ends"
+        words = [f"{part.last - part.first + 1} cues {part.start:+.2f} s" for part in self.stretches]
+        return ", then ".join(words)
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How sure the aligner is of one cue."""
+
+    probability: float  # that the cue lands on its signing: IoU of at least .5 with the truth
+    signed: float  # that the cue is signed at all
+    start: tuple[float, float]  # seconds: 90 % of the times that the start may have
+    end: tuple[float, float]
+    margin: float  # by how much the best alternative, at least half a second away, costs more; NaN: there is no run
 
 
 @dataclass(frozen=True)
@@ -127,6 +171,9 @@ class Alignment:
     """Cues moved onto signing: as many as came in and in the same order, times unrounded."""
 
     cues: tuple[Cue, ...]
-    runs: tuple[tuple[Sign, ...], ...]  # runs[i]: the signs of cue i; empty when it has none
-    boundaries: tuple[int, ...]  # in order of time, before the pause refinement: cue i took signs [b[i], b[i + 1])
-    cost: float  # the least total cost, before the pause refinement
+    runs: tuple[tuple[Sign, ...], ...]  # runs[i]: the signs of cue i; empty when it was dropped
+    boundaries: tuple[int, ...]  # in order of time: cue i took signs from b[i] on; the last is the end of the last run
+    cost: float  # the least total cost
+    confidence: tuple[Confidence, ...] | None = None  # one per cue
+    lag: Lag | None = None  # as it was estimated, if it was
+    shifts: tuple[tuple[float, float], ...] | None = None  # the lag of each cue's start and end, added first

@@ -80,13 +80,15 @@ def read(path: Path, tiers: Sequence[str] | None = None) -> dict[str, tuple[Sign
     return signs
 
 
-def names(path: Path) -> tuple[str, ...]:
-    """The tiers that a file has, in its order.
+def names(path: Path, *, own: bool = False) -> tuple[str, ...]:
+    """The tiers that a file has, in its order; only those that were written here, on request.
 
     Raises:
         InputError: The file is no ELAN file.
     """
-    return tuple(_by_name(_parse(path, path.read_bytes())))
+    named = _by_name(_parse(path, path.read_bytes()))
+    ours = {name for name, tiers in named.items() if tiers[0].get("LINGUISTIC_TYPE_REF") == LINGUISTIC_TYPE}
+    return tuple(name for name in named if not own or name in ours)
 
 
 def write(

@@ -28,11 +28,7 @@ def read(path: Path) -> tuple[Sign, ...] | tuple[Cue, ...]:
         InputError: The file is empty, cut off, no table or lacks a column, or a time or score is no finite number;
             the message names the line or the item.
     """
-    content = disk.read_text(path)[0].removeprefix("\ufeff")
-    if not content.strip():
-        raise InputError(
-            f"{path}: empty file: expected signs ({','.join(SIGN_COLUMNS)}) or cues ({','.join(CUE_COLUMNS)})"
-        )
+    content = _content(path)
     are_cues, rows = (_read_json if path.suffix.lower() == ".json" else _read_csv)(path, content)
     if are_cues:
         return tuple(
@@ -56,6 +52,24 @@ def read(path: Path) -> tuple[Sign, ...] | tuple[Cue, ...]:
     )
 
 
+def read_pins(path: Path, cues: int) -> dict[int, tuple[float, float]]:
+    """Times that a person set: `cue,start,end`, where cues count from 1. Keys of the result count from 0.
+
+    Raises:
+        InputError: As `read`; or a cue that is not there, or is pinned twice.
+    """
+    content = _content(path)
+    pins: dict[int, tuple[float, float]] = {}
+    for row in (_read_json if path.suffix.lower() == ".json" else _read_csv)(path, content)[1]:
+        number = _number(row, "cue")
+        if number != int(number) or not 1 <= number <= cues:
+            raise InputError(f"{row[0]}: there is no cue {number:g}; they count from 1 to {cues}")
+        if int(number) - 1 in pins:
+            raise InputError(f"{row[0]}: cue {number:g} is pinned twice; keep one of them")
+        pins[int(number) - 1] = _number(row, "start"), _number(row, "end")
+    return pins
+
+
 def write(path: Path, spans: Sequence[Span]) -> None:
     """Write cues, or signs (also what has no gloss), as CSV or JSON by the suffix; seconds to the microsecond.
 
@@ -71,6 +85,16 @@ def write(path: Path, spans: Sequence[Span]) -> None:
         lines = [columns, *(map(_quoted, item.values()) for item in items)]
         content = "".join(",".join(line) + "\n" for line in lines)
     disk.write_text(path, content)
+
+
+def _content(path: Path) -> str:
+    """The text of a table, which is not empty."""
+    content = disk.read_text(path)[0].removeprefix("\ufeff")
+    if not content.strip():
+        raise InputError(
+            f"{path}: empty file: expected signs ({','.join(SIGN_COLUMNS)}) or cues ({','.join(CUE_COLUMNS)})"
+        )
+    return content
 
 
 def _read_csv(path: Path, content: str) -> tuple[bool, list[Row]]:

@@ -18,8 +18,12 @@ import struct
 import sys
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+try:
+    import numpy as np
+    import numpy.typing as npt
+except ModuleNotFoundError:  # said by the protocol, so that it comes out with the remedy
+    print(json.dumps({"missing": "it has no numpy"}))
+    sys.exit()
 
 HEADER = struct.Struct("<?4I")  # restart, width, height, and where in the video's picture its top left corner is: x, y
 COMPONENTS = {  # the order of pose-format's holistic layout: our name -> the field of a result, and its size

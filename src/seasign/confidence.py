@@ -1,0 +1,107 @@
+"""How sure is the aligner of each cue: features of the posterior, and their calibration."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from seasign.posterior import infer, margins
+from seasign.solver import Prices, Problem, sweep
+from seasign.types import Confidence
+
+NAN = float("nan")
+CERTAIN = Confidence(1.0, 1.0, (NAN, NAN), (NAN, NAN), float("inf"))  # a person said so
+UNSIGNED = Confidence(0.0, 0.0, (NAN, NAN), (NAN, NAN), NAN)  # there is no sign it could be
+TEMPERATURES = (1.0, 3.0)  # at which the probability of a hit is looked at
+LIMIT = 1e-4  # probabilities are kept this far from 0 and 1
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A logistic regression from features to the probability of a hit, and how far intervals reach beyond quantiles."""
+
+    weights: tuple[float, ...]  # of 1, then of the features
+    margin: tuple[float, float]  # seconds added on both sides of the interval of the start, of the end
+
+
+# Measured on synthetic episodes: bench/calibration.py
+DEFAULT = Calibration((-1.9576, 0.3248, -0.1922, 0.5603, -0.0197, 3.2258, -1.8887), (0.0, 0.0))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for the times of every cue, before calibration."""
+
+    features: Float64[np.ndarray, "cues features"]
+    low: Float64[np.ndarray, "cues 2"]  # 5 % and 95 % of the start and of the end, in seconds
+    high: Float64[np.ndarray, "cues 2"]
+    margin: Float64[np.ndarray, " cues"]
+
+
+def examine(problem: Problem, prices: Prices, times: Float64[np.ndarray, "cues 2"]) -> Evidence:
+    """Look at times for the cues, in seconds, at several temperatures."""
+    wide = [infer(problem, prices, temperature) for temperature in TEMPERATURES]
+    margin = margins(problem, prices, sweep(problem, prices), times)
+    seen = features(problem, [one.hit(times) for one in wide], margin, times)
+    return Evidence(seen, wide[-1].quantiles(0.05), wide[-1].quantiles(0.95), margin)
+
+
+def judge(
+    evidence: Evidence,
+    signed: Float64[np.ndarray, " cues"],
+    taken: Bool[np.ndarray, " cues"],
+    calibration: Calibration = DEFAULT,
+) -> list[Confidence | None]:
+    """The confidence in every cue; `taken` says which have a run."""
+    probability = 1 / (1 + np.exp(-(calibration.weights[0] + evidence.features @ np.array(calibration.weights[1:]))))
+    low, high = evidence.low - calibration.margin, evidence.high + calibration.margin
+    return [
+        Confidence(p if has else 0.0, certain, (start, end), (from_, to), gap if has else NAN)
+        for p, has, certain, (start, from_), (end, to), gap in zip(
+            *(column.tolist() for column in (probability, taken, signed, low, high, evidence.margin)), strict=True
+        )
+    ]
+
+
+def features(
+    problem: Problem,
+    hits: list[Float64[np.ndarray, " cues"]],
+    margin: Float64[np.ndarray, " cues"],
+    times: Float64[np.ndarray, "cues 2"],
+) -> Float64[np.ndarray, "cues features"]:
+    """What the probability of a hit is made of; each grows or falls with it."""
+    clipped = [np.clip(hit, LIMIT, 1 - LIMIT) for hit in hits]
+    before = problem.cue_start[0]
+    length = np.maximum(0.1, problem.cue_end[0] - before)
+    moved = times[:, 0] - before
+    around = np.pad(moved, 3, mode="edge")
+    usual = np.median(np.lib.stride_tricks.sliding_window_view(around, 7), axis=1)
+    nearby = np.lib.stride_tricks.sliding_window_view(np.pad(clipped[1], 2, mode="edge"), 5)
+    return np.stack(
+        (
+            *(np.log(hit / (1 - hit)) for hit in clipped),
+            np.log1p(margin),
+            np.abs(moved - usual),
+            nearby.mean(axis=1),
+            np.abs(np.log(np.maximum(0.1, times[:, 1] - times[:, 0]) / length)),
+        ),
+        axis=1,
+    )
+
+
+def calibrate(
+    seen: Float64[np.ndarray, "cues features"], hit: Bool[np.ndarray, " cues"], ridge: float = 1.0
+) -> tuple[float, ...]:
+    """Fit the weights of a logistic regression by Newton's method, with a ridge on all but the first."""
+    center, scale = seen.mean(axis=0), np.maximum(seen.std(axis=0), 1e-9)
+    rows = np.column_stack((np.ones(len(seen)), (seen - center) / scale))
+    weights, penalty = np.zeros(rows.shape[1]), np.r_[0.0, np.full(rows.shape[1] - 1, ridge)]
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-rows @ weights))
+        curvature = (rows * (p * (1 - p))[:, None]).T @ rows + np.diag(penalty) + 1e-9 * np.eye(len(weights))
+        step = np.linalg.solve(curvature, rows.T @ (p - hit) + penalty * weights)
+        weights -= step
+        if np.abs(step).max() < 1e-8:
+            break
+    slopes = weights[1:] / scale
+    return (float(weights[0] - slopes @ center), *slopes.tolist())

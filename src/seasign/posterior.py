@@ -1,0 +1,151 @@
+"""All alignments at once, each weighted by exp(-cost / temperature): how likely is what, for every cue."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int
+
+from seasign.solver import Prices, Problem, Sweep, sweep, tables
+
+LIKELIEST = 8  # first signs, and last signs, that the runs of a cue are made of
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What is likely, for every cue; column c stands for the sign `low[i] + c`, times are seconds."""
+
+    first: Float64[np.ndarray, "cues width"]  # probability that the cue's run starts with this sign
+    last: Float64[np.ndarray, "cues width"]  # and that it ends with it
+    sign_start: Float64[np.ndarray, "cues width"]  # when the column's sign starts, and ends
+    sign_end: Float64[np.ndarray, "cues width"]
+    runs: Float64[np.ndarray, "cues runs 2"]  # start and end of its likeliest runs ...
+    weights: Float64[np.ndarray, "cues runs"]  # ... and their probabilities, given that it has one
+    evidence: float  # logarithm of the sum over all alignments: higher, the better the episode fits
+
+    @property
+    def signed(self) -> Float64[np.ndarray, " cues"]:
+        """Probability that the cue takes a run at all."""
+        signed: Float64[np.ndarray, " cues"] = np.minimum(1.0, self.last.sum(axis=1))
+        return signed
+
+    @property
+    def member(self) -> Float64[np.ndarray, "cues width"]:
+        """Probability that a sign is in the cue's run."""
+        ended = np.cumsum(self.last, axis=1) - self.last
+        member: Float64[np.ndarray, "cues width"] = np.clip(np.cumsum(self.first, axis=1) - ended, 0, 1)
+        return member
+
+    def quantiles(self, share: float) -> Float64[np.ndarray, "cues 2"]:
+        """The times before which the start, and the end, lies with this probability, given that there is a run."""
+        return np.stack([_quantile(self.first, self.sign_start, share), _quantile(self.last, self.sign_end, share)], 1)
+
+    def likeliest_overlap(self) -> Float64[np.ndarray, "cues 2"]:
+        """The start and end, out of the likeliest runs' and their mean, that share most time with the run expected.
+
+        Minimum Bayes risk: the expected intersection over union with the true run is greatest.
+        """
+        mean = (self.runs * self.weights[..., None]).sum(axis=1, keepdims=True)
+        choices = np.concatenate((mean, self.runs), axis=1)
+        expected = np.empty(choices.shape[:2])
+        for choice in range(choices.shape[1]):
+            expected[:, choice] = (iou(choices[:, choice, None], self.runs) * self.weights).sum(axis=1)
+        best = (expected >= expected.max(axis=1, keepdims=True) - 1e-12).argmax(axis=1)
+        chosen: Float64[np.ndarray, "cues 2"] = choices[np.arange(len(choices)), best]
+        return chosen
+
+    def hit(self, times: Float64[np.ndarray, "cues 2"], threshold: float = 0.5) -> Float64[np.ndarray, " cues"]:
+        """Probability that these times and the true run have an intersection over union of at least `threshold`."""
+        near = (iou(times[:, None], self.runs) >= threshold) * self.weights
+        hit: Float64[np.ndarray, " cues"] = self.signed * near.sum(axis=1)
+        return hit
+
+
+def iou(a: Float64[np.ndarray, "*rows 2"], b: Float64[np.ndarray, "*rows2 2"]) -> Float64[np.ndarray, "..."]:
+    """Intersection over union of starts and ends, broadcast against each other."""
+    shared = np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0])
+    union = np.maximum(a[..., 1], b[..., 1]) - np.minimum(a[..., 0], b[..., 0])
+    ratio: Float64[np.ndarray, ...] = np.maximum(shared, 0) / np.maximum(union, 1e-9)
+    return ratio
+
+
+def infer(problem: Problem, prices: Prices, temperature: float) -> Posterior:
+    """Forward and backward over the episode, for one setting that may skip signs.
+
+    A sign nested in a longer one counts as ending with it: backwards, signs have to come in the order of their ends.
+    """
+    problem = replace(problem, sign_end=np.maximum.accumulate(problem.sign_end))
+    forward = sweep(problem, prices, np.logaddexp, temperature)
+    first, last, after = _marginals(problem, forward, sweep(problem.mirrored(), prices, np.logaddexp, temperature))
+    columns = np.minimum(problem.low[0][:, None] + np.arange(problem.width), len(problem.sign_start) - 1)
+    starts, ends = problem.sign_start[columns], problem.sign_end[columns]
+    some = min(LIKELIEST, problem.width)
+    first_columns, last_columns = (np.argpartition(-gain, some - 1, axis=1)[:, :some] for gain in (first, last))
+    gain = np.empty((len(first), some, some))
+    for table in tables(problem, prices, np.logaddexp, temperature):
+        rows = np.arange(table.stop - table.start)[:, None]
+        cues = slice(table.start, table.stop)
+        k, j = first_columns[cues], last_columns[cues]
+        of_first = forward.free[cues, 0][rows, k] + table.first[rows, 0, k]
+        of_last = after[cues][rows, j] + table.last[rows, 0, j]
+        length = np.abs(table.rise[rows, 0, k][:, :, None] - table.fall[rows, 0, j][:, None])
+        fits = (k[:, :, None] >= table.begin[rows, 0, j][:, None]) & (k[:, :, None] < table.end[rows, 0, j][:, None])
+        gain[cues] = np.where(fits, of_first[:, :, None] + of_last[:, None] - length, -np.inf)
+    each = gain.reshape(len(gain), -1)
+    best = each.max(axis=1, keepdims=True)
+    weights = np.exp(each - np.where(np.isfinite(best), best, 0))
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
+    every = np.arange(len(first))[:, None]
+    runs = np.stack(
+        np.broadcast_arrays(starts[every, first_columns][:, :, None], ends[every, last_columns][:, None]), axis=-1
+    )
+    total = float(forward.total[0])
+    runs = runs.reshape(len(first), -1, 2)
+    return Posterior(np.exp(first - total), np.exp(last - total), starts, ends, runs, weights, total)
+
+
+def margins(
+    problem: Problem, prices: Prices, forward: Sweep, times: Float64[np.ndarray, "cues 2"], apart: float = 0.5
+) -> Float64[np.ndarray, " cues"]:
+    """By how much the best alignment in which a cue starts or ends elsewhere costs more than the best of all.
+
+    Args:
+        forward: The sweep for the best alignment.
+        times: Start and end of the cues' runs there, in seconds; elsewhere is at least `apart` seconds away.
+    """
+    problem = replace(problem, sign_end=np.maximum.accumulate(problem.sign_end))
+    first, last, _ = _marginals(problem, forward, sweep(problem.mirrored(), prices))
+    columns = np.minimum(problem.low[0][:, None] + np.arange(problem.width), len(problem.sign_start) - 1)
+    away = np.abs(problem.sign_start[columns] - times[:, :1]) >= apart
+    away_last = np.abs(problem.sign_end[columns] - times[:, 1:]) >= apart
+    other = np.maximum(_best(first, away), _best(last, away_last))
+    margin: Float64[np.ndarray, " cues"] = np.maximum(0.0, forward.total[0] - other)
+    return margin
+
+
+def _best(
+    gain: Float64[np.ndarray, "cues width"], where: Bool[np.ndarray, "cues width"]
+) -> Float64[np.ndarray, " cues"]:
+    best: Float64[np.ndarray, " cues"] = np.where(where, gain, -np.inf).max(axis=1)
+    return best
+
+
+def _marginals(
+    problem: Problem, forward: Sweep, backward: Sweep
+) -> tuple[Float64[np.ndarray, "cues width"], Float64[np.ndarray, "cues width"], Float64[np.ndarray, "cues width"]]:
+    """Gains through every first sign and every last sign of every cue; and what comes after the last sign alone."""
+    other = (problem.high - problem.low)[0][:, None] - np.arange(problem.width)  # the same sign, seen from behind
+    inside, other = other >= 0, np.maximum(other, 0)
+    after = np.take_along_axis(backward.free[::-1, 0], other, axis=1)
+    last = forward.take[:, 0] + after
+    first = forward.free[:, 0, :-1] + np.take_along_axis(backward.take[::-1, 0], other, axis=1)
+    return np.where(inside, first, -np.inf), np.where(inside, last, -np.inf), after
+
+
+def _quantile(
+    weights: Float64[np.ndarray, "cues width"], values: Float64[np.ndarray, "cues width"], share: float
+) -> Float64[np.ndarray, " cues"]:
+    """The value at which the weights, which are in order of the values, sum up to their share."""
+    summed = np.cumsum(weights, axis=1)
+    reached: Int[np.ndarray, " cues"] = (summed >= share * summed[:, -1:] - 1e-12).argmax(axis=1)
+    quantile: Float64[np.ndarray, " cues"] = values[np.arange(len(values)), reached]
+    return quantile

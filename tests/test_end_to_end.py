@@ -282,7 +282,7 @@ def test_the_python_of_the_readme_runs(episode):
 def test_a_real_video_becomes_aligned_subtitles(tmp_path):
     clip = CLIPS / "_0fO5ETSwyg_3-5-rgb_front.mp4"
     (tmp_path / "in.srt").write_text("1\n00:00:00,000 --> 00:00:03,000\nthe whole clip is one sentence\n")
-    command = [sys.executable, "-m", "seasign", "align", str(clip), "in.srt", "-o", "out.srt", "--json"]
+    command = [sys.executable, "-m", "seasign", "align", str(clip), "in.srt", "-o", "out.srt", "--lag", "0", "--json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)

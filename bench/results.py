@@ -56,8 +56,8 @@ def tables() -> None:
         ]
         table = "\n".join(rows)
         page = re.sub(
-            rf"(<!-- {bench} -->\n).*?(\n<!-- end -->)",
-            lambda mark, table=table: mark[1] + table + mark[2],
+            rf"(<!-- {bench} -->\n).*?(<!-- end -->)",
+            lambda mark, table=table: f"{mark[1]}{table}\n{mark[2]}",
             page,
             flags=re.DOTALL,
         )

@@ -447,7 +447,7 @@ class TestMediaPipe:
         assert np.median(away) < 15
 
     def test_a_model_that_is_not_in_the_wheel_is_refused_with_the_reason(self):
-        with pytest.raises(InputError, match=r"pose_landmark_heavy\.tflite is not part of mediapipe's wheel"):
+        with pytest.raises(ChildProcessError, match=r"pose_landmark_heavy\.tflite is not part of mediapipe's wheel"):
             estimate_poses(CLIPS[0], complexity=2)
 
     def test_a_video_without_a_person_is_refused(self, tmp_path):

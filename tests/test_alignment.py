@@ -356,6 +356,11 @@ def test_pins_out_of_order_name_each_other():
         assign(cues, [Sign(0, 1)], pins={1: (2.0, 1.0)})
 
 
+def test_a_pin_for_a_cue_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="a pin for cue 7, but cues go from 0 to 0"):
+        assign([Cue(0, 1, "a")], [Sign(0, 1)], pins={7: (0.0, 1.0)})
+
+
 def test_confidence_tells_wrong_cues_from_right_ones():
     episode = synthesize(5, duration=1200.0, fps=None)
     alignment = assign(shift(episode.cues, (2.0, 2.0)), episode.signs)

@@ -93,7 +93,7 @@ def align(
     found, by = None, np.broadcast_to(np.array(0 if lag == "auto" else lag, float).reshape(-1, 1), (2, len(cues)))
     if lag == "auto":
         order = np.argsort([cue.start for cue in cues], kind="stable")
-        found = estimate_lag([cues[i] for i in order], sorted(signs, key=lambda sign: (sign.start, sign.end)), costs)
+        found = estimate_lag([cues[i] for i in order], sorted(signs, key=lambda sign: (sign.start, sign.end)))
         by = shifts(found, len(cues))[:, np.argsort(order)]
         if found.clarity < CLEAR:
             warnings.warn(f"no lag stands out; {found} is a guess: give the lag", InputWarning, stacklevel=2)
@@ -150,7 +150,10 @@ def assign(
     in_time, ordered = [cues[i] for i in order], [signs[j] for j in sign_order]
     if similarity is not None and not (_ascending(order) and _ascending(sign_order)):
         similarity = similarity[np.ix_(order, sign_order)]
-    pinned = {int(np.flatnonzero(order == cue)[0]): pins[cue] for cue in pins}
+    if strangers := [cue for cue in pins if not 0 <= cue < len(cues)]:
+        raise InputError(f"there is a pin for cue {strangers[0]}, but cues go from 0 to {len(cues) - 1}: remove it")
+    rank_of = np.argsort(order).tolist()
+    pinned = {rank_of[cue]: times for cue, times in pins.items()}
     groups, chosen = np.zeros((2, 2, len(cues)), int)
     times = np.array([(cue.start, cue.end) for cue in in_time], float)
     sure: list[Confidence | None] = [CERTAIN] * len(cues)

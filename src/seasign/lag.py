@@ -1,7 +1,6 @@
 """By how much the signing comes after the subtitles, from the two alone: no labels, no similarities."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,8 +16,7 @@ STRICT = {"w_dur": 5.0, "w_gap": 40.0, "w_sim": 0.0, "drop": 12.0, "skip": 6.0}
 WINDOW = 40  # signs
 REACH = 20.0  # seconds: lags looked at, both ways
 STEP, FINE, NEAR = 1.0, 0.2, 1.2  # seconds between lags looked at first, then, and how far around the best
-PLAIN = Costs()
-SHRINK = 0.6
+SHRINK = 0.6  # of the difference in length that is seen: runs are drawn towards the length of their cue
 TEMPERATURE = 20.0  # in evidence: how far the runner-up lags count
 CHANGE = 120.0  # evidence that a change of lag must bring
 USUAL = 1.7, 1.2  # seconds: lag of an interpreter when nothing tells, and its spread (published medians: .5 to 2.7)
@@ -26,7 +24,7 @@ DOUBT = 5.0  # evidence that then counts as much as one nat of that prior
 CLEAR = 1.5  # standard errors by which the best lag must stand above every other
 
 
-def estimate_lag(cues: Sequence[Span], signs: Sequence[Span], costs: Costs = Costs()) -> Lag:
+def estimate_lag(cues: Sequence[Span], signs: Sequence[Span]) -> Lag:
     """Find the lag at which the cues fit the signs best; several lags where the evidence pays for each change.
 
     Both come in order of time. The evidence of a lag is the sum over all alignments of the shifted cues. It is looked
@@ -42,6 +40,7 @@ def estimate_lag(cues: Sequence[Span], signs: Sequence[Span], costs: Costs = Cos
     gains = _gains(times, sign_times, np.stack((coarse, coarse))[:, :, None], ROUGH, np.maximum)
     path = _steady_path(gains)
     others = np.abs(coarse - coarse[path][:, None]).min(axis=0) > 2 * STEP
+    others |= not others.any()  # a path over all lags has no rival but itself
     rival = np.flatnonzero(others)[gains[:, others].sum(axis=0).argmax()]
     ahead = gains[np.arange(len(path)), path] - gains[:, rival]
     clarity = float(ahead.sum() / max(1.0, ahead.std() * np.sqrt(len(ahead))))
@@ -63,7 +62,7 @@ def estimate_lag(cues: Sequence[Span], signs: Sequence[Span], costs: Costs = Cos
         mean, low, high = _weighted(offsets, evidence[first:stop].sum(axis=0))
         start[first:stop] = base[first] + mean
         found.append((first, stop - 1, float(base[first] + low), float(base[first] + high)))
-    longer = _longer(times + start, sign_times, costs)
+    longer = _longer(times + start, sign_times)
     return Lag(
         tuple(Stretch(*part[:2], float(start[part[0]]), float(start[part[0]] + longer), *part[2:]) for part in found),
         clarity,
@@ -78,12 +77,11 @@ def shifts(lag: Lag, count: int) -> Float64[np.ndarray, "2 cues"]:
     return found
 
 
-def _longer(times: Float64[np.ndarray, "2 cues"], sign_times: Float64[np.ndarray, "2 signs"], costs: Costs) -> float:
-    """By how much signing lasts longer than its cue in the median, where it is clear; shrunk, for cues pull at it."""
+def _longer(times: Float64[np.ndarray, "2 cues"], sign_times: Float64[np.ndarray, "2 signs"]) -> float:
+    """By how many seconds signing lasts longer than its cue in the median, where that is clear."""
     cues, signs = ([Span(*span) for span in zip(*both.tolist(), strict=True)] for both in (times, sign_times))
-    posterior = infer(
-        lay_out(cues, signs, replace(costs, compat=None)), price_list([replace(PLAIN, window=costs.window)]), 0.5
-    )
+    costs = Costs()
+    posterior = infer(lay_out(cues, signs, costs), price_list([costs]), costs.temperature)
     found = posterior.likeliest_overlap()
     clear = posterior.hit(found) > 0.8
     longer = (found[:, 1] - found[:, 0] - (times[1] - times[0]))[clear]

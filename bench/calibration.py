@@ -15,7 +15,7 @@ from results import record
 import seasign
 from seasign.confidence import DEFAULT, Calibration, Evidence, calibrate, examine, judge
 from seasign.posterior import infer, iou
-from seasign.solver import lay_out, price_list
+from seasign.solver import lay_out, price_list, sweep
 from seasign.types import Costs, InputWarning
 
 LEFT_OUT = ("wrong subtitles", "late interpreter, 60 cues")
@@ -35,7 +35,7 @@ def look(name: str, seed: int) -> tuple[Evidence, np.ndarray, np.ndarray, np.nda
     signed = np.array(["[" not in cue.text for cue in episode.reference])
     truth = np.array([(cue.start, cue.end) for cue in episode.reference])
     return (
-        examine(problem, prices, times),
+        examine(problem, prices, sweep(problem, prices), times),
         infer(problem, prices, 0.5).signed,
         taken,
         iou(times, truth) * signed,

@@ -256,7 +256,9 @@ def _solve(
         return _Solved(groups, runs, np.where(taken[:, None], edges, times), cost, unknown)
     posterior = infer(problem, prices, costs.temperature)
     found = np.where(taken[:, None], posterior.likeliest_overlap(), times)
-    return _Solved(groups, runs, found, cost, judge(examine(problem, prices, found), posterior.signed, taken))
+    return _Solved(
+        groups, runs, found, cost, judge(examine(problem, prices, solution.sweep, found), posterior.signed, taken)
+    )
 
 
 def reward(

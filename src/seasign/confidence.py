@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from seasign.posterior import infer, margins
-from seasign.solver import Prices, Problem, sweep
+from seasign.solver import Prices, Problem, Sweep
 from seasign.types import Confidence
 
 NAN = float("nan")
@@ -38,10 +38,10 @@ class Evidence:
     margin: Float64[np.ndarray, " cues"]
 
 
-def examine(problem: Problem, prices: Prices, times: Float64[np.ndarray, "cues 2"]) -> Evidence:
-    """Look at times for the cues, in seconds, at several temperatures."""
+def examine(problem: Problem, prices: Prices, best: Sweep, times: Float64[np.ndarray, "cues 2"]) -> Evidence:
+    """Look at times for the cues, in seconds, at several temperatures; `best` is the sweep for the best alignment."""
     wide = [infer(problem, prices, temperature) for temperature in TEMPERATURES]
-    margin = margins(problem, prices, sweep(problem, prices), times)
+    margin = margins(problem, prices, best, times)
     seen = features(problem, [one.hit(times) for one in wide], margin, times)
     return Evidence(seen, wide[-1].quantiles(0.05), wide[-1].quantiles(0.95), margin)
 

@@ -120,15 +120,15 @@ def lay_tiers(
     an input stay, for people may have corrected them; then SIGN_MERGED and PHRASE_MERGED hold those that were used.
 
     Args:
-        output: Where it goes: what an earlier run left there is replaced.
+        output: Where it goes: what an earlier run left there is replaced, unless this is `cues_from` too.
         signs_from: The file whose signs were used as they are; None: they were found or changed here.
     """
     from seasign.formats import eaf  # here, since it brings lxml
 
     tiers: dict[str, Sequence[Span]] = {}
     if signs_from is None or like is None or not same_file(signs_from, like):
-        from_input = like is not None and not same_file(like, output)
-        taken = from_input and like is not None and not {"SIGN", "PHRASE"}.isdisjoint(eaf.names(like))
+        is_input = like is not None and (not same_file(like, output) or same_file(like, cues_from))
+        taken = is_input and like is not None and not {"SIGN", "PHRASE"}.isdisjoint(eaf.names(like))
         suffix = "_MERGED" if taken else ""
         tiers |= {f"SIGN{suffix}": signs, f"PHRASE{suffix}": phrases(signs)}
     if like is None or not same_file(cues_from, like):

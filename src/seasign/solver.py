@@ -105,6 +105,7 @@ class Solution:
     stop: Int[np.ndarray, "settings cues"]
     cost: Float64[np.ndarray, " settings"]  # infinite: there is no assignment
     stuck: Int[np.ndarray, " settings"]  # the first cue that no assignment reaches; as many as the cues: none
+    sweep: Sweep  # that it was found by
 
 
 def times(spans: Sequence[Span]) -> tuple[Float64[np.ndarray, " spans"], Float64[np.ndarray, " spans"]]:
@@ -226,7 +227,7 @@ def solve(problem: Problem, prices: Prices) -> Solution:
     first, stop = _backtrack(problem, prices, found, laid)
     reached = np.isfinite(found.take).any(axis=2) | np.isfinite(found.state[1:]).any(axis=2)
     stuck = np.where(np.isfinite(found.total), len(reached), reached.sum(axis=0))
-    return Solution(first, stop, -found.total, stuck)
+    return Solution(first, stop, -found.total, stuck, found)
 
 
 # The costs of a stretch of cues ---------------------------------------------------------------------------------------

@@ -20,9 +20,10 @@ check: .venv/dev
 	$(BIN)/pytest
 	$(BIN)/pytest --doctest-modules src
 
-# The oldest releases that pyproject.toml allows; Python 3.11 or 3.12, for which they have wheels.
+# The oldest releases that pyproject.toml allows; Python 3.11 or 3.12, for which they have wheels. Without the check of
+# shapes, in which the oldest jaxtyping takes a hundred times as long.
 lowest: $(LOWEST)/done
-	$(LOWEST)/bin/pytest
+	$(LOWEST)/bin/pytest -o addopts="--strict-markers -m 'not slow and not gpu and not network'"
 
 bench: .venv/dev
 	$(BIN)/python bench/speed.py

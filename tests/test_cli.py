@@ -128,6 +128,17 @@ def test_align_in_place_into_elan_starts_from_the_subtitles(folder):
     assert seasign.read(Path("subtitles.eaf.bak").rename("backup.eaf")) == before
 
 
+def test_align_in_place_leaves_the_signs_that_people_may_have_corrected(folder):
+    corrected = (Sign(2.6, 3.1, "MINE"), Sign(3.1, 4.0), Sign(7.1, 8.0))
+    seasign.write("subtitles.eaf", {"SIGN": corrected, "SUBTITLE": CUES})
+    for _ in range(2):
+        assert run("align", "signs.csv", "subtitles.eaf", "--in-place", "--lag", 2).exit_code == 0
+        tiers = seasign.read("subtitles.eaf")
+        assert list(tiers) == ["SIGN", "SUBTITLE", "SIGN_MERGED", "PHRASE_MERGED", "SUBTITLE_ALIGNED"]
+        assert tiers["SIGN"] == corrected
+        assert tiers["SIGN_MERGED"] == tuple(SIGNS)
+
+
 def test_signs_and_subtitles_of_one_elan_file_are_aligned_in_place(folder):
     seasign.write("both.eaf", {"SIGN": SIGNS, "SUBTITLE": CUES})
     assert run("align", "both.eaf", "both.eaf", "--in-place", "--lag", 2).exit_code == 0

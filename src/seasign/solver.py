@@ -439,11 +439,17 @@ def _backtrack(
                 reached = found.take[cue, settings, last] >= found.state[cue + 1, settings, column] - TIE
                 taken = taken & reached | (last_taken == cue)
 
-            gain = found.free[cue, :, :width] + table.first[row]
-            gain -= np.abs(table.rise[row] - table.fall[row, settings, last][:, None])
             begin, end = table.begin[row, geometry, last], table.end[row, geometry, last]
-            gain[(columns[:-1] < begin[:, None]) | (columns[:-1] >= end[:, None])] = -np.inf
-            opened = _earliest(gain)
+            if count == 1 and begin[0] < end[0]:  # a slice: half the time of a single setting would go into masks
+                some = slice(int(begin[0]), int(end[0]))
+                gain = found.free[cue, :, some] + table.first[row, :, some]
+                gain -= np.abs(table.rise[row, :, some] - table.fall[row, 0, last[0]])
+                opened = begin + _earliest(gain)
+            else:
+                gain = found.free[cue, :, :width] + table.first[row]
+                gain -= np.abs(table.rise[row] - table.fall[row, settings, last][:, None])
+                gain[(columns[:-1] < begin[:, None]) | (columns[:-1] >= end[:, None])] = -np.inf
+                opened = _earliest(gain)
             first[taken, cue] = (table.origin[row] + opened)[taken]
             stop[taken, cue] = (table.low[row] + column)[taken]
 

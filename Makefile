@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 POSE := .venv-pose
 LOWEST := .venv-lowest
+TORCH ?= torch==2.13.0
 
 .PHONY: demo test check lowest bench clean
 
@@ -35,8 +36,10 @@ bench: .venv/dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
+# torch alone and first: the release that the tests were written with
 .venv/dev: .venv/base
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev,train]"
 	touch $@
 
 # MediaPipe needs older libraries than the rest, so it lives alone; this is all that the estimator loads of it.

@@ -67,7 +67,7 @@ def test_a_stage_imports_no_command_and_no_model(stage):
 
 def test_every_module_has_its_place():
     modules = {path.stem for path in SOURCE.glob("*.py")} - {"__init__", "__main__"}
-    assert modules == STAGES | {"types", "cli", "jobs"}
+    assert modules == STAGES | {"types", "jobs"}
 
 
 @pytest.mark.parametrize("command", cli.commands.values(), ids=lambda command: command.name)

@@ -1,0 +1,307 @@
+"""`align`: the whole job."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import numpy as np
+
+import seasign
+from seasign import jobs
+from seasign.cli.options import (
+    COST,
+    ESTIMATION,
+    EXISTING,
+    JSON,
+    NAN,
+    QUIET,
+    SEGMENTER,
+    Lag,
+    Number,
+    Pair,
+    options,
+)
+from seasign.cli.signing import find_signs, is_video
+from seasign.formats import POSES, SUBTITLES, TABLES, TIERS, VIDEOS
+from seasign.formats.disk import write_text
+from seasign.formats.tables import read_pins
+from seasign.formats.timed_text import plain
+from seasign.report import plain_values
+from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, Normalization, Sign
+
+
+@click.command()
+@click.argument("source", metavar="INPUT", type=EXISTING)
+@click.argument("subtitles", type=EXISTING)
+@click.option("-o", "--output", type=EXISTING, help="The file to write; its suffix says how.")
+@click.option("--in-place", is_flag=True, help="Replace SUBTITLES, and keep what it was in SUBTITLES.bak, .bak1, ...")
+@click.option("--signs", type=EXISTING, help="Signs that someone else found; INPUT is then not looked at.")
+@click.option("--merge", "extra", type=EXISTING, help="More signs: where they agree with one found, they replace it.")
+@click.option("--sign-tier", default="SIGN", show_default=True, help="Where the signs are, in an ELAN file.")
+@click.option("--subtitle-tier", help="Where the subtitles are, in an ELAN file. [default: SUBTITLE]")
+@SEGMENTER
+@click.option("--similarity", type=EXISTING, help="A .npy of cues x signs, higher is better.")
+@click.option("--cue-embeddings", type=EXISTING, help="A .npy of cues x dimensions; needs --sign-embeddings.")
+@click.option("--sign-embeddings", type=EXISTING, help="A .npy of signs x dimensions, from the same model.")
+@click.option("--normalize", type=click.Choice(["softmax", "z-score", "sinkhorn", "columns", "softmax+columns"]),
+              help="How similarities become rewards, as published. [default: by their evidence]")  # fmt: skip
+@click.option("--threshold", type=Number(), default=0.0, show_default=True, help="Rewards up to this count as none.")
+@click.option(
+    "--preset", type=click.Choice(list(seasign.PRESETS)), help="Costs, lag and padding published for a corpus."
+)
+@click.option("--lag", type=Lag(), help="Seconds by which the signing comes after the subtitles. [default: auto]")
+@click.option("--padding", type=Pair(), help="Seconds added to starts and ends at last, such as 0,1. [default: 0]")
+@click.option("--w-dur", type=COST, help=f"Cost of a second of difference in length. [default: {Costs.w_dur:g}]")
+@click.option("--w-gap", type=COST, help=f"Cost of a second without a sign in a cue. [default: {Costs.w_gap:g}]")
+@click.option("--w-sim", type=COST, help=f"Reward of similarity. [default: {Costs.w_sim:g}]")
+@click.option("--max-gap", type=COST, help=f"No cue straddles a longer pause, in seconds. [default: {Costs.max_gap:g}]")
+@click.option(
+    "--window", type=click.IntRange(0), help=f"Signs near a cue that it may end on; 0: all. [default: {Costs.window}]"
+)
+@click.option("--drop", type=COST, help=f"Price of a cue that gets no sign. [default: {Costs.drop:g}]")
+@click.option("--skip", type=COST, help=f"Price of a second of signs between two cues. [default: {Costs.skip:g}]")
+@click.option("--temperature", type=COST, help=f"0: the edges of the best runs. [default: {Costs.temperature:g}]")
+@click.option("--compat", type=click.Choice(["sea"]), help="The published arithmetic, slips included.")
+@click.option("--pins", type=EXISTING, help="A CSV of cue,start,end (cues count from 1): times that are right.")
+@click.option("--dropped", type=click.Choice(["keep", "shift", "mark", "remove"]), default="shift", show_default=True,
+              help="Cues without signs: as delivered, with the lag alone, marked, or left out.")  # fmt: skip
+@click.option("--max-speed", type=COST, help="Characters per second: faster cues stay up longer where there is room.")
+@click.option("--report", type=EXISTING, help="Also write all about it, as .json or as a page, .html.")
+@click.option("--force", is_flag=True, help="Write the output even if the verdict is not to use it.")
+@click.option("--skip-broken", is_flag=True, help="Pass over cues that cannot be read instead of refusing the file.")
+@click.option("--timeline", type=EXISTING, help="Also draw signs and cues, before and after, as .svg.")
+@options(ESTIMATION)
+@click.option("--poses", type=EXISTING, help="Keep the poses of a video in this .pose, and use them if they are there.")
+@QUIET
+@JSON
+@click.pass_obj
+def align(
+    warned: list[str], /, source: Path, subtitles: Path, output: Path | None, quiet: bool, as_json: bool, **given: Any
+) -> None:
+    """Move each cue of SUBTITLES onto the signing in INPUT.
+
+    INPUT is a video, poses (.pose, .npz) or signs (.eaf, .csv, .json).
+    """
+    if (output is None) != given["in_place"]:
+        raise click.UsageError("give either -o OUTPUT or --in-place")
+    output = output or subtitles
+    _check_files(source, subtitles, output, given)
+    tier = given["subtitle_tier"] or ("SUBTITLE" if subtitles.suffix.lower() in TIERS else None)
+    delivered = seasign.read_cues(subtitles, tier, skip_broken=given["skip_broken"])
+    others = seasign.read_signs(given["extra"], given["sign_tier"]) if given["extra"] else None
+    similarity = _similarity(given["similarity"], given["cue_embeddings"], given["sign_embeddings"])
+    if similarity is not None and len(similarity) != len(delivered.cues):
+        raise InputError(
+            f"the similarity has {len(similarity)} rows, but there are {len(delivered.cues)} cues: "
+            "compute it from the same files"
+        )
+    pins = read_pins(given["pins"], len(delivered.cues)) if given["pins"] else {}
+    costs, lag, padding = _settings(given)
+    with ExitStack() as done:
+        signs, signs_from = find_signs(given["signs"] or source, given, output, quiet or as_json, done)
+        if others is not None:
+            signs, signs_from = seasign.merge(signs, others), None
+        alignment = seasign.align(
+            signs,
+            delivered.cues,
+            similarity=similarity,
+            costs=costs,
+            normalization=_normalization(given["normalize"], given["threshold"]),
+            lag=lag,
+            padding=padding if costs.compat else (0.0, 0.0),
+            pins=pins,
+        )
+        dropped = frozenset(i for i, run in enumerate(alignment.runs) if not run and i not in pins)
+        final, legality = legal(delivered.cues, alignment, dropped, padding, costs, given)
+        verdict = seasign.give_verdict(alignment)
+        whole = len(final) == len(alignment.cues)
+        summary = seasign.summarize(delivered.cues, replace(alignment, cues=final) if whole else alignment, signs)
+        refused = verdict.verdict == "do not use" and not given["force"]
+        if not refused:
+            if given["in_place"]:
+                jobs.back_up(subtitles)
+            _write_alignment(output, delivered, final, signs, costs, given["dropped"], (source, signs_from, subtitles))
+        if given["timeline"] and not refused:
+            lanes = {"signs": signs, "delivered": delivered.cues, "aligned": final}
+            write_text(given["timeline"], seasign.draw_timeline(lanes))
+        report = {
+            "schema": seasign.SCHEMA,
+            "seasign": seasign.__version__,
+            "inputs": {"input": str(source), "subtitles": str(subtitles), "output": None if refused else str(output)},
+            "settings": asdict(costs) | {"lag": lag, "padding": padding, "dropped": given["dropped"]},
+            "warnings": warned,
+        } | seasign.build_report(
+            delivered.cues,
+            alignment,
+            final,
+            signs,
+            costs=costs,
+            verdict=verdict,
+            summary=summary,
+            texts=[plain(cue.text) for cue in delivered.cues],
+            speeds=legality.speeds if legality else [NAN] * len(final),
+        )
+        if given["report"]:
+            page = given["report"].suffix.lower() == ".html"
+            write_text(given["report"], (seasign.render_report if page else seasign.dump_report)(report))
+    if as_json:
+        found = {"cost": alignment.cost, "verdict": report["verdict"], "lag_estimate": report["lag"]}
+        found |= {"output": None if refused else str(output), "warnings": warned}
+        click.echo(json.dumps(plain_values(summary.as_json() | found)))
+    elif not quiet:
+        _print_summary(summary, alignment, verdict)
+        click.echo(
+            f"wrote     {output}" if not refused else "wrote     nothing; --force writes it all the same", nl=False
+        )
+        click.echo(f"; {len(warned)} warning{'s' * (len(warned) != 1)}, above" if warned else "")
+    if refused:
+        click.echo(f"error: {output}: not written: {verdict.reason}", err=True)
+        raise click.exceptions.Exit(3)
+
+
+def legal(
+    delivered: Sequence[Cue],
+    alignment: Alignment,
+    dropped: frozenset[int],
+    padding: tuple[float, float],
+    costs: Costs,
+    given: Mapping[str, Any],
+) -> tuple[tuple[Cue, ...], seasign.Legality | None]:
+    """The aligned cues as legal subtitles, those without signs where they are wanted, and none lost."""
+    if costs.compat or not any(alignment.runs):
+        return alignment.cues, None
+    lag = np.array(alignment.shifts)
+    placed = seasign.place_dropped(delivered, alignment.cues, dropped, given["dropped"], lag)
+    guessed = frozenset() if given["dropped"] == "remove" else dropped
+    final, legality = seasign.legalize(
+        placed, padding=padding, max_speed=given["max_speed"], dropped=guessed, plain=plain
+    )
+    seasign.check_nothing_lost(delivered, final, dropped, given["dropped"])
+    return final, legality
+
+
+def _check_files(source: Path, subtitles: Path, output: Path, given: Mapping[str, Any]) -> None:
+    """Refuse before any work what cannot be written, or would take the place of what is read."""
+    if source.suffix.lower() in SUBTITLES or subtitles.suffix.lower() in (*VIDEOS, *POSES):
+        raise InputError(f"{source} {subtitles}: INPUT (a video, poses or signs) comes first, then SUBTITLES")
+    inputs = [
+        source,
+        *(given[name] for name in ("signs", "extra", "similarity", "cue_embeddings", "sign_embeddings", "pins")),
+    ]
+    if given["in_place"]:
+        inputs = [path for path in inputs if path and not jobs.same_file(path, subtitles)]
+    elif jobs.same_file(output, subtitles):
+        raise InputError(f"{output}: is an input too; choose another output, or --in-place to replace the subtitles")
+    outputs: dict[str, tuple[Path, Collection[str]]] = {"subtitles": (output, SUBTITLES | TIERS | TABLES)}
+    if given["timeline"]:
+        outputs["the timeline"] = (given["timeline"], [".svg"])
+    if given["report"]:
+        outputs["the report"] = (given["report"], [".json", ".html"])
+    if not given["signs"] and is_video(source, "video, poses or signs", POSES | TIERS | TABLES) and given["poses"]:
+        if given["poses"].exists():
+            inputs.append(given["poses"])
+        else:
+            outputs["the poses"] = (given["poses"], POSES)
+    jobs.check_outputs(outputs, [path for path in inputs if path])
+
+
+def _settings(
+    given: Mapping[str, Any],
+) -> tuple[Costs, tuple[float, float] | Literal["auto"], tuple[float, float]]:
+    """Costs, lag and padding: the preset's or the default, with what was given in their place."""
+    preset = seasign.PRESETS[given["preset"]] if given["preset"] else seasign.Preset(Costs(), "auto", (0.0, 0.0))
+    names = ("w_dur", "w_gap", "w_sim", "max_gap", "drop", "skip", "temperature")
+    costs = {name: given[name] for name in names if given[name] is not None}
+    if given["window"] is not None:
+        costs["window"] = given["window"] or None
+    lag = preset.lag if given["lag"] is None else given["lag"]
+    padding = preset.padding if given["padding"] is None else given["padding"]
+    return replace(preset.costs, compat=given["compat"], **costs), lag, padding
+
+
+def _normalization(name: str | None, threshold: float) -> Normalization:
+    """`softmax+columns`: first over columns, then over rows; `columns`: over columns alone."""
+    if name is None:
+        return Normalization()
+    rows, _, columns = name.partition("+")
+    return Normalization(None if rows == "columns" else rows, bool(columns) or rows == "columns", threshold)  # type: ignore[arg-type]
+
+
+def _similarity(matrix: Path | None, text: Path | None, signs: Path | None) -> np.ndarray | None:
+    """The matrix, or the one that two files of embeddings make."""
+    if (text is None) != (signs is None) or (matrix and text):
+        raise click.UsageError("give --similarity, or both --cue-embeddings and --sign-embeddings")
+    if text and signs:
+        return seasign.compare(Embeddings(_array(text), "given"), Embeddings(_array(signs), "given"))
+    return _array(matrix) if matrix else None
+
+
+def _array(path: Path) -> np.ndarray:
+    """A matrix of numbers from a .npy."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: not an array of numbers in a .npy file ({error})") from None
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu":
+        raise InputError(f"{path}: expected a matrix of numbers in a .npy file")
+    if not np.isfinite(array).all():
+        raise InputError(f"{path}: holds numbers that are not finite; compute them again")
+    return array.astype(np.float32) if array.dtype.kind in "iu" else array
+
+
+def _write_alignment(
+    output: Path,
+    delivered: seasign.Subtitles,
+    aligned: tuple[Cue, ...],
+    signs: Sequence[Sign],
+    costs: Costs,
+    dropped: str,
+    sources: tuple[Path, Path | None, Path],
+) -> None:
+    """Write the moved cues; into an ELAN file, the signs and the cues as delivered too.
+
+    Args:
+        sources: INPUT, the file that holds just these signs, and the subtitles.
+    """
+    if output.suffix.lower() not in TIERS:
+        same = dropped in ("keep", "shift") or (
+            len(aligned) == len(delivered.cues)
+            and all(before.text == after.text for before, after in zip(delivered.cues, aligned, strict=True))
+        )
+        seasign.write(output, replace(delivered, cues=aligned) if same else seasign.Subtitles(aligned))
+        return
+    if costs.compat:  # the published ELAN files cut times to the millisecond below
+        aligned = tuple(
+            replace(cue, start=int(cue.start * 1000) / 1000, end=int(cue.end * 1000) / 1000) for cue in aligned
+        )
+    source, signs_from, subtitles = sources
+    before = (output,) if jobs.same_file(output, subtitles) else (source, subtitles, output)
+    like = next((path for path in before if path.suffix.lower() in TIERS and path.exists()), None)
+    tiers = jobs.lay_tiers(
+        delivered.cues, aligned, signs, like=like, output=output, cues_from=subtitles, signs_from=signs_from
+    )
+    seasign.write(output, tiers, like=like, media=[source] if source.suffix.lower() in VIDEOS else [])
+
+
+def _print_summary(summary: seasign.Summary, alignment: Alignment, verdict: seasign.Verdict) -> None:
+    """What was done, beside what a constant shift would have done, and what to do with it."""
+    click.echo(f"moved     {summary.moved} of {summary.cues} cues onto {summary.signs} signs", nl=False)
+    click.echo(f"; {summary.unmatched} have no signs" if summary.unmatched else "")
+    if not summary.cues:
+        return
+    click.echo(f"by        {summary.half:.2f} s in the median, {summary.most:.2f} s at most for 90 %")
+    if alignment.lag is not None:
+        click.echo(f"lag       {alignment.lag}, estimated")
+    elif alignment.shifts:
+        click.echo("lag       {:+.2f} s at the starts, {:+.2f} s at the ends, given".format(*alignment.shifts[0]))
+    click.echo("")
+    click.echo("                 overlaps   time on signing   starts on a sign")
+    stages = {"as delivered": summary.delivered, "lag only": summary.lag_only, "aligned": summary.aligned}
+    for name, state in stages.items():
+        shares = f"{100 * state.on_signing:15.1f} % {100 * state.starts_on_sign:16.1f} %"
+        click.echo(f"{name:14}{state.overlaps:11d} {shares}")
+    click.echo(f"\nverdict   {verdict}")

@@ -1,0 +1,99 @@
+"""What several commands take: kinds of values, and options with the same words."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import seasign
+
+NAN = float("nan")
+SEGMENTERS = {"training-free": seasign.TRAINING_FREE}
+EXISTING = click.Path(path_type=Path)
+
+
+class Number(click.FloatRange):
+    """A finite number; `float` would take nan and inf too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """A number within the range."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
+
+
+# `ParamType` takes a type in brackets from click 8.4 on, and only for the type checker
+class Pair(click.ParamType):  # type: ignore[type-arg]
+    """Seconds for the starts and for the ends: `2.5`, or `2.6,2.1`."""
+
+    name = "S or S,E"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        """One number stands for both."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            first, *rest = (float(number) for number in value.split(","))
+            (second,) = rest or [first]
+            if not math.isfinite(first + second):
+                raise ValueError
+        except ValueError:
+            self.fail(f"{value!r} is neither seconds nor two of them, such as 2.6,2.1", param, ctx)
+        return first, second
+
+
+class Lag(Pair):
+    """As `Pair`, or `auto`."""
+
+    name = "auto or S or S,E"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """`auto` stays as it is."""
+        return value if value == "auto" else super().convert(value, param, ctx)
+
+
+class Crop(click.ParamType):  # type: ignore[type-arg]
+    """A part of the picture in pixels: left, top, width, height."""
+
+    name = "X,Y,W,H"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int, int, int]:
+        """Four whole numbers."""
+        try:
+            x, y, width, height = (int(number) for number in value.split(","))
+            if min(x, y) < 0 or min(width, height) < 1:
+                raise ValueError
+        except ValueError:
+            self.fail(f"{value!r} is not four whole numbers above 0, such as 960,480,300,240", param, ctx)
+        return x, y, width, height
+
+
+OUTPUT = click.option("-o", "--output", type=EXISTING, required=True, help="The file to write; its suffix says how.")
+QUIET = click.option("--quiet", is_flag=True, help="Print nothing but warnings and errors.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+COST = Number(min=0)
+SEGMENTER = click.option(
+    "--segmenter", type=click.Choice(list(SEGMENTERS)), default="training-free", show_default=True,
+    help="What finds the signs. The default looks at the height and speed of the hands and has learned nothing.",
+)  # fmt: skip
+ESTIMATION = [
+    click.option("--crop", type=Crop(), help="Look at this part of the picture, such as an interpreter's inset."),
+    click.option("--static", is_flag=True, help="Look for the signer anew in every frame: a few more hands are found."),
+    click.option("--python", type=EXISTING, help="A Python that has mediapipe==0.10.21, if this one has not."),
+]
+
+
+def options(several: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """Several click options as one decorator."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(several):
+            command = option(command)
+        return command
+
+    return decorate

@@ -1,0 +1,182 @@
+"""The signer: `estimate-poses`, `segment`, and the signs that `align` starts from."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+import seasign
+from seasign import jobs
+from seasign.cli.options import (
+    ESTIMATION,
+    EXISTING,
+    JSON,
+    OUTPUT,
+    QUIET,
+    SEGMENTER,
+    SEGMENTERS,
+    Number,
+    options,
+)
+from seasign.formats import POSES, TABLES, TIERS, VIDEOS
+from seasign.report import plain_values
+from seasign.segmentation import Gate
+from seasign.types import InputError, Poses, Sign
+
+
+@click.command("estimate-poses")
+@click.argument("video", type=EXISTING)
+@OUTPUT
+@options(ESTIMATION)
+@click.option("--start", type=Number(min=0), default=0.0, help="Seconds; the poses begin there.")
+@click.option("--end", type=Number(min=0, min_open=True), help="Seconds; the poses end there.")
+@QUIET
+@JSON
+def estimate_poses(video: Path, output: Path, quiet: bool, as_json: bool, **given: Any) -> None:
+    """Find the landmarks of the signer in VIDEO.
+
+    MediaPipe Holistic does it. An interrupted run goes on where it stopped when the same command is given again.
+    """
+    is_video(video, "video", ())
+    jobs.check_outputs({"poses": (output, POSES)}, [video])
+    with ExitStack() as done:
+        poses = _estimated(video, given, output, quiet or as_json, done)
+        seasign.write(output, poses)
+        frames, landmarks, fps, provenance = len(poses.xyz), len(poses.landmarks), str(poses.fps), poses.provenance
+        del poses  # its arrays are files of the folder that goes now
+    if as_json:
+        found = {"frames": frames, "fps": fps, "landmarks": landmarks, "provenance": provenance, "output": str(output)}
+        click.echo(json.dumps(found))
+    elif not quiet:
+        click.echo(f"wrote     {output}: {frames} frames of {landmarks} landmarks at {fps} fps")
+
+
+@click.command()
+@click.argument("poses", type=EXISTING)
+@OUTPUT
+@SEGMENTER
+@click.option("--one-per-bout", is_flag=True, help="Do not cut bouts of signing: for isolated signs.")
+@options(ESTIMATION)
+@QUIET
+@JSON
+def segment(
+    poses: Path, output: Path, segmenter: str, one_per_bout: bool, quiet: bool, as_json: bool, **given: Any
+) -> None:
+    """Find the signs in POSES.
+
+    POSES is a video or a file of poses (.pose, .npz). The signs go to the tier SIGN of an .eaf and their bouts to
+    PHRASE, or the signs alone to a .csv or .json.
+    """
+    if one_per_bout and segmenter != "training-free":
+        raise click.UsageError("--one-per-bout goes with the training-free segmenter")
+    filmed = is_video(poses, "video or poses", POSES)
+    jobs.check_outputs({"signs": (output, TIERS | TABLES)}, [poses])
+    chosen = replace(SEGMENTERS[segmenter], one_per_bout=one_per_bout)
+    with ExitStack() as done:
+        signs, gate = segmented(poses, chosen, given, output, quiet or as_json, done)
+        if output.suffix.lower() in TIERS:
+            like = output if output.exists() else None
+            tiers = jobs.beside({"SIGN": signs, "PHRASE": seasign.phrases(signs)}, like)
+            seasign.write(output, tiers, like=like, media=[poses] if filmed else [])
+        else:
+            seasign.write(output, signs)
+    if as_json:
+        click.echo(json.dumps(plain_values(asdict(gate)) | {"segmenter": segmenter, "output": str(output)}))
+    elif not quiet:
+        click.echo(f"signs     {gate}\nby        {segmenter} segmenter\nwrote     {output}")
+
+
+def find_signs(
+    source: Path, given: Mapping[str, Any], output: Path, quiet: bool, done: ExitStack
+) -> tuple[tuple[Sign, ...], Path | None]:
+    """The signs in a file of signs, poses or video; and that file, if they stand in it."""
+    if source.suffix.lower() in TIERS | TABLES:
+        return seasign.read_signs(source, given["sign_tier"]), source
+    signs, gate = segmented(source, SEGMENTERS[given["segmenter"]], given, output, quiet, done)
+    if not quiet:
+        click.echo(f"signs     {gate}")
+    return signs, None
+
+
+def segmented(
+    source: Path, segmenter: seasign.Segmenter, given: Mapping[str, Any], output: Path, quiet: bool, done: ExitStack
+) -> tuple[tuple[Sign, ...], Gate]:
+    """The signs in poses or a video, in the time of the video, and the gate."""
+    poses = _poses(source, given, output, quiet, done)
+    signs = seasign.segment(poses, segmenter)
+    return jobs.in_video(signs, poses), seasign.gate(signs, poses)
+
+
+def _poses(source: Path, given: Mapping[str, Any], output: Path, quiet: bool, done: ExitStack) -> Poses:
+    """The poses in a file, or those of a video: estimated now, unless they were kept."""
+    if source.suffix.lower() in POSES:
+        return jobs.read_body(source)
+    keep = given.get("poses")
+    if keep and keep.exists():
+        return jobs.read_kept(keep, source, crop=given["crop"], static=given["static"])
+    poses = _estimated(source, given, keep or output, quiet, done)
+    if keep:
+        seasign.write(keep, poses)
+    return poses
+
+
+def _estimated(video: Path, given: Mapping[str, Any], output: Path, quiet: bool, done: ExitStack) -> Poses:
+    """Estimate poses with a progress bar. Until all is `done`, what there is stays beside `output` for another run."""
+    names = ("start", "end", "crop", "static", "python")
+    settings = {name: given[name] for name in names if name in given}
+    scratch = done.enter_context(jobs.scratch(output))
+    try:
+        with _progress("estimating poses", quiet) as progress:
+            return seasign.estimate_poses(video, **settings, scratch=scratch, progress=progress)
+    except KeyboardInterrupt:
+        kept = "every whole minute of video done so far is kept in it, and the same command goes on from there"
+        click.echo(f"\nstopped   {scratch}: {kept}", err=True)
+        raise
+
+
+@contextmanager
+def _progress(what: str, quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
+    """A bar with frames per second and the time left, on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None, rate="")
+
+        def report(done: int, total: int | None) -> None:
+            speed = bar.tasks[task].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:.1f} frames/s" if speed else "")
+
+        yield report
+
+
+def is_video(path: Path, what: str, others: Iterable[str]) -> bool:
+    """Whether a file is a video by its name; what is none of the `others` either is refused."""
+    suffix = path.suffix.lower()
+    if suffix not in VIDEOS and suffix not in others:
+        raise InputError(f"{path}: is no {what}; expected *{' *'.join((*VIDEOS, *others))}")
+    return suffix in VIDEOS

@@ -65,6 +65,11 @@ def test_a_stage_imports_no_command_and_no_model(stage):
     assert imported <= STAGES | {"types"} | ({"formats", "workers"} if stage == "pose_estimation" else set())
 
 
+@pytest.mark.parametrize("path", sorted((SOURCE / "models").glob("*.py")), ids=lambda path: path.stem)
+def test_models_know_types_and_how_tags_are_read(path):
+    assert imports_of(path) <= {"types", "models", "segmentation", "decoding"}
+
+
 def test_every_module_has_its_place():
     modules = {path.stem for path in SOURCE.glob("*.py")} - {"__init__", "__main__"}
     assert modules == STAGES | {"types", "jobs"}

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jaxtyping import Float
 
 from seasign.metrics import Found, evaluate_signs, find_spans, find_times
 from seasign.segmentation import (
@@ -31,7 +30,7 @@ from seasign.segmentation import (
     standardize,
 )
 from seasign.synthesis import synthesize
-from seasign.types import InputError, InputWarning, Poses, Sign, Span
+from seasign.types import InputError, InputWarning, Poses, Sign, Span, Tags
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 GOLDEN = Path(__file__).parent / "golden" / "sea_dp_public.json.gz"
@@ -67,20 +66,20 @@ def hide(poses, *parts, frames=slice(None)):
 
 
 @dataclass
-class Tags:
+class Letters:
     """Four lines: whatever letters it is given, with certainty."""
 
     letters: str
 
-    def tag(self, poses: Poses) -> Float[np.ndarray, "frames 3"]:
-        return np.eye(3)[["BIO".index(letter) for letter in self.letters]]
+    def tag(self, poses: Poses) -> Tags:
+        return Tags(np.eye(3)[["BIO".index(letter) for letter in self.letters]], None, poses.fps)
 
 
 def read_tags(letters, fps=25):
     poses = Poses(
         np.zeros((len(letters), 1, 3), np.float32), np.ones((len(letters), 1), np.float32), Fraction(fps), ("X",)
     )
-    return [(round(sign.start * fps), round(sign.end * fps)) for sign in segment(poses, Tags(letters))]
+    return [(round(sign.start * fps), round(sign.end * fps)) for sign in segment(poses, Letters(letters))]
 
 
 # --- Tags to signs --------------------------------------------------------------------------------------------------
@@ -110,7 +109,7 @@ def test_every_frame_that_is_not_o_lies_in_exactly_one_sign(letters):
 
 def test_times_are_frames_over_the_exact_rate():
     poses = Poses(np.zeros((3, 1, 3), np.float32), np.ones((3, 1), np.float32), Fraction(24000, 1001), ("X",))
-    assert segment(poses, Tags("OBI")) == (Sign(1001 / 24000, 3003 / 24000),)
+    assert segment(poses, Letters("OBI")) == (Sign(1001 / 24000, 3003 / 24000),)
 
 
 # --- Phrases, gate, merge -------------------------------------------------------------------------------------------
@@ -362,9 +361,10 @@ def test_one_unit_per_bout_on_request(episode):
 
 def test_tags_are_certain_and_add_up(episode):
     tags = TRAINING_FREE.tag(episode.poses)
-    assert tags.shape == (len(episode.poses.xyz), 3)
-    assert set(tags.ravel().tolist()) == {0.0, 1.0}
-    assert (tags.sum(axis=1) == 1).all()
+    assert tags.fps == episode.poses.fps
+    assert tags.signs.shape == (len(episode.poses.xyz), 3)
+    assert set(tags.signs.ravel().tolist()) == {0.0, 1.0}
+    assert (tags.signs.sum(axis=1) == 1).all()
 
 
 # --- Layouts --------------------------------------------------------------------------------------------------------

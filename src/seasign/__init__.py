@@ -28,6 +28,7 @@ from seasign.types import (
     Sign,
     Span,
     Subtitles,
+    Tags,
 )
 from seasign.uncertainty import Comparison, Interval, bootstrap, compare_runs
 
@@ -61,6 +62,7 @@ __all__ = [
     "Span",
     "Subtitles",
     "Summary",
+    "Tags",
     "TrainingFree",
     "Verdict",
     "align",

@@ -15,9 +15,9 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
-from seasign.types import InputError, InputWarning, Poses, Sign, Span
+from seasign.types import InputError, InputWarning, Poses, Sign, Span, Tags
 
-B, I, O = range(3)  # noqa: E741 - the tags' own names; the columns of `Segmenter.tag`
+B, I, O = range(3)  # noqa: E741 - the tags' own names; the columns of `Tags`
 
 _UNSEEN = 0.4  # seconds: a shorter gap in a landmark's track is bridged by a straight line
 _ELBOW = 0.8  # shoulder widths from shoulder down to elbow, where no elbow is seen: median of signing and resting arms
@@ -27,8 +27,8 @@ _ELBOW = 0.8  # shoulder widths from shoulder down to elbow, where no elbow is s
 class Segmenter(Protocol):
     """Anything that tags frames: the default below, a BIO tagger, four lines in a test."""
 
-    def tag(self, poses: Poses) -> Float[np.ndarray, "frames 3"]:
-        """Probability of B, I and O in every frame; each row sums to 1."""
+    def tag(self, poses: Poses) -> Tags:
+        """Say of every frame whether a sign begins, goes on, or is not there."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TrainingFree:
     trim: tuple[float, float] = (0.12, 0.08)  # raising and lowering the hands: taken off a bout's start and end
     one_per_bout: bool = False  # no cuts: for isolated signs, which the cuts would split into about four
 
-    def tag(self, poses: Poses) -> Float[np.ndarray, "frames 3"]:
+    def tag(self, poses: Poses) -> Tags:
         """Tag every frame with certainty: B on the first frame of a unit, I on its others, O elsewhere.
 
         Raises:
@@ -69,8 +69,7 @@ class TrainingFree:
             label[first:last] = I
             starts = [0] if self.one_per_bout else cut(standardize(seen[first:last]), poses.fps, self)[:-1]
             label[first + np.asarray(starts)] = B
-        tags: Float[np.ndarray, "frames 3"] = np.eye(3)[label]
-        return tags
+        return Tags(signs=np.eye(3)[label], phrases=None, fps=poses.fps)
 
 
 TRAINING_FREE = TrainingFree()
@@ -84,14 +83,14 @@ def segment(poses: Poses, segmenter: Segmenter = TRAINING_FREE) -> tuple[Sign, .
     Raises:
         InputError: The poses do not hold what the segmenter needs.
     """
-    label = segmenter.tag(poses).argmax(axis=1)
+    tags = segmenter.tag(poses)
+    label = tags.signs.argmax(axis=1)
     before = np.concatenate([[O], label[:-1]])
     starts = np.flatnonzero((label == B) & (before != B) | (label == I) & (before == O))
     stops = np.append(np.flatnonzero(label == O), len(label))
     ends = np.minimum(np.append(starts[1:], len(label)), stops[np.searchsorted(stops, starts)])
     return tuple(
-        Sign(float(start / poses.fps), float(end / poses.fps))
-        for start, end in np.column_stack([starts, ends]).tolist()
+        Sign(float(start / tags.fps), float(end / tags.fps)) for start, end in np.column_stack([starts, ends]).tolist()
     )
 
 

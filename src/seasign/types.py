@@ -94,6 +94,15 @@ class Poses:
 
 
 @dataclass(frozen=True)
+class Tags:
+    """What a segmenter says of every frame: the probabilities of B (a sign begins), I (it goes on) and O (none)."""
+
+    signs: Float[np.ndarray, "frames 3"]  # B, I, O in that order; rows sum to 1
+    phrases: Float[np.ndarray, "frames 3"] | None  # the same of phrases; None: the segmenter does not say
+    fps: Fraction  # of the tags, from the first frame of the poses on; a network may have a rate of its own
+
+
+@dataclass(frozen=True)
 class Embeddings:
     """Vectors of texts or signs, one a row, and the space they live in; two spaces do not compare."""
 

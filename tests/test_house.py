@@ -18,6 +18,7 @@ COMMANDS_WITHOUT_FUNCTION = {"demo", "doctor"}
 STAGES = {
     "alignment",
     "confidence",
+    "decoding",
     "embedding",
     "lag",
     "legality",

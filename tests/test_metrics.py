@@ -481,6 +481,30 @@ def test_a_marked_cue_still_says_the_same():
         assert evaluate(reference, marked[1:]).pooled.hits == (2, 2, 2)
 
 
+@pytest.mark.parametrize("compat", ["sea", None])
+def test_evaluate_counts_drops_beside_the_times(compat):
+    reference = [cue(0, 1, "[music]"), cue(2, 3, "One."), cue(4, 5, "[applause]"), cue(6, 7, "Two.")]
+    marked = [replace(own, text=f"[not signed] {own.text}") if i < 2 else own for i, own in enumerate(reference)]
+    counts = evaluate(reference, marked, compat=compat).pooled
+    assert counts.drops == evaluate_drops(reference, find_dropped(reference, marked)) == Found(1, 2, 2)
+    assert (counts.ratio("drop_precision"), counts.ratio("drop_recall"), counts.ratio("drop_f1")) == (
+        (1, 2),
+        (1, 2),
+        (2, 4),
+    )
+    assert counts.hits == (2, 2, 2)
+
+
+def test_a_cue_that_was_left_out_is_dropped_and_a_file_that_was_left_out_says_nothing():
+    reference = [cue(0, 1, "[music]"), cue(2, 3, "One."), cue(4, 5, "Two.")]
+    with pytest.warns(InputWarning):
+        result = evaluate({"a": reference, "b": reference}, {"a": reference[2:]})
+    assert result.per_file["a"].drops == Found(1, 1, 2)
+    assert result.per_file["b"].drops == Found(0, 1, 0)
+    assert (result.as_json()["drop_precision"], result.as_json()["drop_recall"]) == (50, 50)
+    assert result.per_file["b"].as_json()["drop_precision"] is None
+
+
 def test_a_drop_that_is_no_cue_of_the_reference_is_refused():
     with pytest.raises(InputError, match="there are 1 cues, and none has the index 1"):
         evaluate_drops([cue(0, 1)], {0, 1})

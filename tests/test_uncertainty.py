@@ -1,6 +1,7 @@
 import itertools
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,15 @@ def episode(cues, late, hits):
     return reference, [
         cue if i < hits else Cue(cue.start + late, cue.end + late, cue.text) for i, cue in enumerate(reference)
     ]
+
+
+def silenced(reference, run):
+    """The same, where nobody signs the first cue of any episode, and the run says so of the first two."""
+    reference = {stem: [replace(cues[0], text="[0]"), *cues[1:]] for stem, cues in reference.items()}
+    mark = "[not signed] "
+    return reference, {
+        stem: [replace(cue, text=mark * (i < 2) + cue.text) for i, cue in enumerate(cues)] for stem, cues in run.items()
+    }
 
 
 def runs(*hits, cues=10, late=2.0):
@@ -48,7 +58,8 @@ def test_a_weighted_score_is_that_of_episodes_taken_as_often(drawn, score):
 
 def test_every_score_has_an_interval_around_it():
     reference, run = runs((9,), (3,), (5,), (7,), (8,))
-    result = evaluate(reference, run)
+    result = evaluate(*silenced(reference, run))
+    assert bootstrap(result, score="drop_precision").value == 50
     for score in SCORES:
         interval = bootstrap(result, score=score, level=0.9)
         assert interval.value == pytest.approx(result.as_json()[score])
@@ -124,6 +135,25 @@ def test_pairing_finds_a_small_gain_in_episodes_that_differ_much():
     assert bootstrap(evaluate(*runs(*hits)[:2]), score="cue_f1@0.50").high > result.b
 
 
+def test_the_median_of_many_values_is_that_of_the_episodes_drawn():
+    rng = np.random.default_rng(0)
+    files = [Counts(start_offsets=tuple(rng.normal(i, 1, 50 + 9 * i).tolist())) for i in range(9)]
+    weights = rng.multinomial(9, np.full(9, 1 / 9), 40)
+    found = seasign.uncertainty._pool(files, "median_abs_start_offset", weights)
+    for drawn, value in zip(weights.tolist(), found, strict=True):
+        sample = [abs(v) for counts, times in zip(files, drawn, strict=True) for v in times * counts.start_offsets]
+        assert value == np.median(sample)
+
+
+def test_two_runs_are_told_apart_where_something_is_wrong_with_one():
+    reference, a, b = runs((5, 7), (5, 7))
+    with pytest.warns(InputWarning, match=r"^run b: 1: no estimate; all its cues count as missing$"):
+        result = compare_runs(reference, a, {"0": b["0"]}, score="cue_f1@0.50")
+    assert result.per_file["1"] == (50, 0)
+    with pytest.raises(InputError, match=r"^run a: one side is one episode, the other many"):
+        compare_runs(reference, a["0"], b)
+
+
 def test_random_swaps_come_close_to_all_swaps():
     sides = runs(*((count % 7, count % 5 + 2) for count in range(12)))
     exact, drawn = (compare_runs(*sides, draws=draws) for draws in (2**12, 2000))
@@ -156,3 +186,13 @@ def test_two_thousand_draws_of_sixteen_episodes_take_less_than_fifty_millisecond
         bootstrap(files)
         took.append(time.process_time() - began)
     assert min(took) < 0.05
+
+
+def test_a_median_of_ten_thousand_offsets_takes_less_than_a_tenth_of_a_second():
+    files = [Counts(start_offsets=tuple(np.random.default_rng(i).normal(0, 1, 600).tolist())) for i in range(16)]
+    took = []
+    for _ in range(5):
+        began = time.process_time()
+        bootstrap(files, score="median_abs_start_offset")
+        took.append(time.process_time() - began)
+    assert min(took) < 0.1

@@ -51,6 +51,8 @@ class Counts:
     excluded_brackets: int = 0  # cues of the reference left out: "[music]" is not signed
     excluded_marked: int = 0  # cues of the reference left out: their estimate says {CSLR_EXCLUDED}
     excluded_estimates: int = 0  # cues of the estimate left out, for either reason
+    dropped: int = 0  # cues of the reference that the estimate says are not signed
+    rightly_dropped: int = 0  # those of them that have brackets in the reference
 
     def __add__(self, other: "Counts") -> "Counts":
         def added(name: str) -> Any:
@@ -66,8 +68,13 @@ class Counts:
             KeyError: There is no such percentage.
         """
         name, _, threshold = score.partition("@")
-        if name == "frame_accuracy":
-            return self.correct_frames, self.frames
+        if not threshold:
+            return {
+                "frame_accuracy": (self.correct_frames, self.frames),
+                "drop_precision": (self.rightly_dropped, self.dropped),
+                "drop_recall": (self.rightly_dropped, self.excluded_brackets),
+                "drop_f1": (2 * self.rightly_dropped, self.dropped + self.excluded_brackets),
+            }[name]
         k = NAMES[threshold]
         tp, hits = self.tp[k], self.hits[k]
         return {
@@ -114,6 +121,11 @@ class Counts:
         """F1 over cues, which a missing, dropped, empty or reversed cue cannot escape, by threshold."""
         return self._by_threshold("cue_f1")
 
+    @property
+    def drops(self) -> "Found":
+        """The statement "this cue is not signed": of the brackets in the reference, how many the estimate dropped."""
+        return Found(self.rightly_dropped, self.excluded_brackets, self.dropped)
+
     def _by_threshold(self, name: str) -> dict[float, float]:
         return {t: _percent(*self.ratio(f"{name}@{text}")) for text, t in zip(NAMES, THRESHOLDS, strict=True)}
 
@@ -133,6 +145,7 @@ class Counts:
         scores = {"frame_accuracy": self.frame_accuracy}
         for name in "f1", "precision", "recall", "cue_f1", "cue_precision", "cue_recall":
             scores |= {f"{name}@{text}": _percent(*self.ratio(f"{name}@{text}")) for text in NAMES}
+        scores |= {name: _percent(*self.ratio(name)) for name in ("drop_precision", "drop_recall", "drop_f1")}
         scores |= self.offsets
         counts = {name: value for name, value in vars(self).items() if not name.endswith("_offsets")}
         return {name: None if math.isnan(score) else score for name, score in scores.items()} | {"counts": counts}
@@ -180,7 +193,8 @@ def evaluate(
     """Score estimated cues against the reference: frame accuracy, F1 and offsets.
 
     Both sides are one episode, or many by stem. Equal numbers of cues are paired by position. Reference cues with
-    `[` and `]` in their text, and pairs whose estimate says `{CSLR_EXCLUDED}`, are left out and counted.
+    `[` and `]` in their text, and pairs whose estimate says `{CSLR_EXCLUDED}`, are left out and counted. What the
+    estimate drops, by absence or by "[not signed]", is counted against those brackets; a missing file drops nothing.
 
     Args:
         fps: Frames per second of the raster, by stem if it varies; 23.976 is `Fraction(24000, 1001)`.
@@ -224,7 +238,9 @@ def evaluate(
         except InputError as error:
             raise InputError(f"{stem}: {error}") from None
         pairs = counts.sentences - counts.missing
-        if stem not in missing and (counts.missing or counts.extra):
+        if stem in missing:
+            counts = replace(counts, dropped=0, rightly_dropped=0)
+        elif counts.missing or counts.extra:
             warnings.warn(
                 f"{stem}: {len(cues)} cues in the reference, {len(estimates[stem])} in the estimate: {pairs} paired by "
                 f"{'position' if compat else 'id or text'}, {counts.missing} missing, {counts.extra} extra",
@@ -250,6 +266,7 @@ def _score(
     """Pair the cues of one file, leave out what is not measured, and count the rest."""
     partner = (_pair_as_published if compat else _pair)(reference, estimate)
     bracketed = {i for i, cue in enumerate(reference) if _is_bracketed(cue)}
+    dropped = _dropped(len(reference), partner, estimate)
     marked = {i for i, cue in zip(partner, estimate, strict=True) if i >= 0 and EXCLUDED in cue.text} - bracketed
     kept = {i: k for k, i in enumerate(i for i in range(len(reference)) if i not in bracketed and i not in marked)}
     measured = [
@@ -268,6 +285,8 @@ def _score(
         excluded_brackets=len(bracketed),
         excluded_marked=len(marked),
         excluded_estimates=len(estimate) - len(measured),
+        dropped=len(dropped),
+        rightly_dropped=len(dropped & bracketed),
     )
 
 
@@ -530,8 +549,12 @@ def find_dropped(reference: Sequence[Cue], estimate: Sequence[Cue]) -> frozenset
 
     Cues are paired as in `evaluate`.
     """
-    kept = {i for i, cue in zip(_pair(reference, estimate), estimate, strict=True) if NOT_SIGNED not in cue.text}
-    return frozenset(range(len(reference))) - kept
+    return _dropped(len(reference), _pair(reference, estimate), estimate)
+
+
+def _dropped(count: int, partner: Sequence[int], estimate: Sequence[Cue]) -> frozenset[int]:
+    """Which of so many reference cues are no estimate's partner, or of one that says "[not signed]"."""
+    return frozenset(range(count)) - {i for i, cue in zip(partner, estimate, strict=True) if NOT_SIGNED not in cue.text}
 
 
 # --- Signs: spans and boundaries ------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def compare_runs(
     Raises:
         InputError: As `evaluate`; or there is no such score.
     """
-    results = [evaluate(reference, run, fps=fps) for run in (a, b)]
+    results = [_evaluate(reference, run, fps, name) for run, name in ((a, "run a"), (b, "run b"))]
     mine, theirs = (_files(result) for result in results)
     episodes = len(mine)
     each = np.eye(episodes, dtype=int)
@@ -120,6 +120,24 @@ def compare_runs(
             stem: (x, y) for stem, (x, y) in zip(results[0].per_file or ("episode",), alone.T.tolist(), strict=True)
         },
     )
+
+
+def _evaluate(
+    reference: Sequence[Cue] | Mapping[str, Sequence[Cue]],
+    run: Sequence[Cue] | Mapping[str, Sequence[Cue]],
+    fps: float | Fraction | Mapping[str, float | Fraction],
+    name: str,
+) -> Evaluation:
+    """Score one of two runs; warnings and errors say which."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", InputWarning)
+        try:
+            result = evaluate(reference, run, fps=fps)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
+    for warning in said:
+        warnings.warn(f"{name}: {warning.message}", warning.category, stacklevel=3)
+    return result
 
 
 def _files(evaluation: Evaluation) -> list[Counts]:
@@ -183,12 +201,32 @@ def _pool(files: Sequence[Counts], score: str, weights: Int[np.ndarray, "draws f
         return _divide(weights @ np.bincount(file, values, len(files)), weights @ sizes)
     order = np.argsort(values)
     values, file = values[order], file[order]
-    medians = np.full(len(weights), np.nan)
-    for k, weight in enumerate(weights):
-        drawn = np.repeat(values, weight[file])  # in order
-        if len(drawn):
-            medians[k] = (drawn[(len(drawn) - 1) // 2] + drawn[len(drawn) // 2]) / 2
-    return medians
+    return _medians(values, file, weights)
+
+
+def _medians(
+    values: Float[np.ndarray, "values"], file: Int[np.ndarray, "values"], weights: Int[np.ndarray, "draws files"]
+) -> Float[np.ndarray, "draws"]:
+    """Medians of sorted values, each taken as often as its file.
+
+    Blocks are counted first, so that a draw looks at single values in two blocks only.
+    """
+    medians = np.full((2, len(weights)), np.nan)
+    if len(values):
+        size, every = math.isqrt(len(values)), np.arange(len(weights))
+        cells = np.arange(len(values)) // size * weights.shape[1] + file
+        blocks = np.bincount(cells, minlength=(cells[-1] // weights.shape[1] + 1) * weights.shape[1])
+        upto = np.cumsum(weights.astype(float) @ blocks.reshape(-1, weights.shape[1]).T, axis=1)
+        some = upto[:, -1] > 0
+        for side, rank in enumerate(((upto[:, -1] - 1) // 2, upto[:, -1] // 2)):
+            block = np.sum(upto <= rank[:, None], axis=1) * some
+            rest = rank - np.where(block > 0, upto[every, block - 1], 0)
+            places = np.minimum(block[:, None] * size + np.arange(size), len(values) - 1)
+            counted = np.cumsum(np.take_along_axis(weights, file[places], axis=1), axis=1)
+            place = places[every, np.sum(counted <= rest[:, None], axis=1) * some]
+            medians[side] = np.where(some, values[place], np.nan)
+    middle: Float[np.ndarray, " draws"] = medians.mean(axis=0)
+    return middle
 
 
 def _divide(part: np.ndarray, whole: np.ndarray) -> Float[np.ndarray, "draws"]:

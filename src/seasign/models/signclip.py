@@ -2,7 +2,8 @@
 
 Source: Jiang et al. 2024 (arXiv:2407.01264) and the authors' code, examples/MMPT of their fairseq fork @ a8199440. The
 names of the tensors are those of that code, less its wrapper's prefix. Differs: clips and texts run at their own
-length, which changes nothing but rounding; padding is masked, where the published helper for batches takes it for frames.
+length, which changes nothing but rounding; padding is masked, where the published helper for batches takes it for
+frames.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -67,8 +67,8 @@ def test_a_stage_imports_no_command_and_no_model(stage):
 
 
 @pytest.mark.parametrize("path", sorted((SOURCE / "models").glob("*.py")), ids=lambda path: path.stem)
-def test_models_know_types_and_how_tags_are_read(path):
-    assert imports_of(path) <= {"types", "models", "segmentation", "decoding"}
+def test_models_know_types_formats_and_how_tags_are_read(path):
+    assert imports_of(path) <= {"types", "formats", "models", "segmentation", "decoding"}
 
 
 def test_every_module_has_its_place():

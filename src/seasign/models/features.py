@@ -1,0 +1,148 @@
+"""What networks do to poses before they look at them: by the names of landmarks, never by their order in a file.
+
+Steps take Poses and give Poses, whose points are then no longer pixels; a missing landmark stays NaN throughout, and a
+network fills it in at last. Every step keeps the number and order of the landmarks it is given.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+from jaxtyping import Float32, Int
+
+from seasign.formats import pose
+from seasign.types import InputError, Poses
+
+SIDES = ("LEFT", "RIGHT")
+BODY = tuple(f"POSE_LANDMARKS.{point}" for point in pose.BODY)  # MediaPipe Holistic's, in its order
+HANDS = tuple(f"{side}_HAND_LANDMARKS.{point}" for side in SIDES for point in pose.HAND)
+FINGERS = ("INDEX_FINGER", "MIDDLE_FINGER", "PINKY")
+SHOULDERS = ("POSE_LANDMARKS.RIGHT_SHOULDER", "POSE_LANDMARKS.LEFT_SHOULDER")
+HIPS = ("POSE_LANDMARKS.LEFT_HIP", "POSE_LANDMARKS.RIGHT_HIP")
+LEGS = tuple(f"POSE_LANDMARKS.{side}_{joint}" for joint in ("KNEE", "ANKLE", "HEEL", "FOOT_INDEX") for side in SIDES)
+
+
+def select(poses: Poses, landmarks: Sequence[str]) -> Poses:
+    """The named landmarks, in that order.
+
+    Raises:
+        InputError: There are no frames, or a landmark is missing; the message names its component when none of that
+            is there (a layout of OpenPose, poses without hands), else the first of those missing.
+    """
+    if not len(poses.xyz):
+        raise InputError("the poses have no frames")
+    column = {name: number for number, name in enumerate(poses.landmarks)}
+    if missing := [name for name in landmarks if name not in column]:
+        there = list(dict.fromkeys(name.rpartition(".")[0] for name in poses.landmarks))
+        lacking = [one for one in dict.fromkeys(name.rpartition(".")[0] for name in missing) if one not in there]
+        raise InputError(
+            f"the poses have no {' and no '.join(lacking or missing[:1])} (they have {', '.join(there) or 'nothing'}): "
+            f"the network needs {len(landmarks)} landmarks of MediaPipe Holistic; estimate the poses with that"
+        )
+    index = [column[name] for name in landmarks]
+    return replace(poses, xyz=poses.xyz[:, index], confidence=poses.confidence[:, index], landmarks=tuple(landmarks))
+
+
+def normalize_shoulders(poses: Poses) -> Poses:
+    """Put the middle of the shoulders at 0 and make them 1 apart: p' = (p - c) / w, with one c and w for the file.
+
+    c is the mean middle and w the mean distance over the frames in which both shoulders are seen, in x, y and z; z is
+    used as stored, and is about .01 shoulder widths in files of MediaPipe. So what a network sees of a frame depends
+    on all frames, and a part of a file looks different when it is cut out.
+
+    Raises:
+        InputError: No frame shows both shoulders, or they lie in one point.
+    Source: pose-format, `pose_normalization_info` and `normalize`, as the networks of 2023 and 2026 were trained.
+    """
+    right, left = (poses.xyz[:, poses.landmarks.index(name)].astype(float) for name in SHOULDERS)
+    both = ~np.isnan(right + left).any(axis=1)
+    if not both.any():
+        raise InputError(f"none of {len(both)} frames shows both shoulders: there is nothing to measure the signer by")
+    center = ((right + left) / 2)[both].mean(axis=0)
+    width = float(np.linalg.norm(right - left, axis=1)[both].mean())
+    if not width:
+        raise InputError("the shoulders lie in one point in every frame: there is nothing to measure the signer by")
+    xyz = poses.xyz - center.astype(np.float32)
+    xyz /= np.float32(width)
+    return replace(poses, xyz=xyz)
+
+
+def hide(poses: Poses, landmarks: Collection[str]) -> Poses:
+    """The named landmarks are missing, as far as there are such."""
+    columns = [number for number, name in enumerate(poses.landmarks) if name in landmarks]
+    xyz, confidence = poses.xyz.copy(), poses.confidence.copy()
+    xyz[:, columns], confidence[:, columns] = np.nan, 0
+    return replace(poses, xyz=xyz, confidence=confidence)
+
+
+def resample(poses: Poses, fps: Fraction) -> Poses:
+    """Poses at another rate; the first frame stays where it is, and none comes after the last one.
+
+    Where the new rate is a whole part of the old one (50 -> 25), every n-th frame as it is. Otherwise points are
+    interpolated linearly in time, and one that is missing in either of its two neighbours is missing.
+    """
+    step = poses.fps / fps
+    if step == 1:
+        return poses
+    count = (len(poses.xyz) - 1) // step + 1
+    before, part = np.divmod(np.arange(count) * step.numerator, step.denominator)
+    if step.denominator == 1:
+        return replace(poses, xyz=poses.xyz[before], confidence=poses.confidence[before], fps=fps)
+    weight = (part / step.denominator).astype(np.float32)
+    after = before + (part > 0)
+    xyz, confidence = _between(poses.xyz, before, after, weight), _between(poses.confidence, before, after, weight)
+    confidence[np.isnan(xyz).any(axis=2)] = 0
+    return replace(poses, xyz=xyz, confidence=confidence, fps=fps)
+
+
+def flow(xyz: Float32[np.ndarray, "frames points 3"], fps: Fraction) -> Float32[np.ndarray, "frames points"]:
+    """How far every point has moved since the frame before, per second; NaN in the first frame, and where it is missing
+    in either.
+
+    Source: the 2023 networks E3 and E4, "optical flow"; they take 0 for NaN.
+    """
+    moved = np.full(xyz.shape[:2], np.nan, np.float32)
+    moved[1:] = np.linalg.norm(np.diff(xyz, axis=0), axis=2)
+    moved *= np.float32(fps)
+    return moved
+
+
+def turn_hand(poses: Poses, side: str) -> Float32[np.ndarray, "frames 21 3"]:
+    """Turn the hand of a side to face the viewer, middle finger up, with its wrist at 0 and its palm 1 long.
+
+    Meant to make hands comparable whichever way they point, and it does not do all of that: the axes x and y of the
+    plane of the hand are not made 1 long again, as published, and since z of MediaPipe's files is hardly more than 0
+    the turn is one within the picture, and hands seen from the side grow without bounds. A frame in which the hand is
+    missing, or its plane or palm has no extent, is NaN.
+
+    Source: pose-format, `PoseNormalizer`, as the 2023 networks E4 were trained: plane of the wrist and the knuckles of
+        little and index finger, line from the wrist to the knuckle of the middle finger.
+    """
+    hand = [poses.landmarks.index(f"{side}_HAND_LANDMARKS.{point}") for point in pose.HAND]
+    points = poses.xyz[:, hand] - poses.xyz[:, hand[:1]]
+    index, middle, pinky = (points[:, pose.HAND.index(f"{finger}_MCP")] for finger in FINGERS)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        n = np.cross(pinky, index)
+        n /= np.linalg.norm(n, axis=1, keepdims=True)
+        y = np.cross(np.array([1, 0, 0], np.float32), n)
+        x = np.cross(n, y)
+        line = np.einsum("acf,fc->af", [x.T, y.T, n.T], middle)
+        cos, sin = line[:2] / np.hypot(line[0], line[1])
+        axes = np.stack([cos * y.T - sin * x.T, -cos * x.T - sin * y.T, n.T]) / np.linalg.norm(line, axis=0)
+    turned: Float32[np.ndarray, "frames 21 3"] = np.einsum("acf,fpc->fpa", axes, points)
+    return turned
+
+
+def _between(
+    values: Float32[np.ndarray, "frames *points"],
+    before: Int[np.ndarray, "times"],
+    after: Int[np.ndarray, "times"],
+    weight: Float32[np.ndarray, "times"],
+) -> Float32[np.ndarray, "times *points"]:
+    """Values between two frames each, in place of three copies."""
+    low, mixed = np.take(values, before, axis=0), np.take(values, after, axis=0)
+    mixed -= low
+    mixed *= weight.reshape(-1, *(1,) * (values.ndim - 1))
+    mixed += low
+    return mixed

@@ -197,20 +197,10 @@ def times(cues: Sequence[Cue]) -> Float[np.ndarray, "cues 2"]:
 # --- What is done about it ------------------------------------------------------------------------------------------
 
 
-def join(cues: Sequence[Cue], lag: Lag, within: float = 1.0) -> tuple[Cue, ...]:
-    """Shift, then let neighbours meet half way that as delivered are, or overlap by, no more than `within` seconds."""
-    moved = list(seasign.shift(cues, lag))
-    for i, (cue, after) in enumerate(pairwise(cues)):
-        if abs(after.start - cue.end) <= within:
-            edge = (moved[i].end + moved[i + 1].start) / 2
-            moved[i], moved[i + 1] = replace(moved[i], end=edge), replace(moved[i + 1], start=edge)
-    return tuple(moved)
-
-
 BLIND: Mapping[str, Callable[[Sequence[Cue], Lag], Sequence[Cue]]] = {
     "as delivered": lambda cues, lag: cues,
     "lag only": seasign.shift,
-    "lag and joined": join,
+    "lag and joined": seasign.join_neighbours,
 }
 # Each takes what it knows; the default knows the lag for as long as it cannot find it.
 Aligner = Callable[[Sequence[Cue], Sequence[Sign], Similarity, Lag], Alignment]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seasign.alignment import PRESETS, align, assign, reward, shift
+from seasign.alignment import PRESETS, align, assign, join_neighbours, reward, shift
 from seasign.embedding import compare, normalize
 from seasign.lag import CLEAR, estimate_lag
 from seasign.posterior import infer
@@ -511,6 +511,14 @@ def test_reversed_and_negative_cues_are_solved_as_they_are():
 
 
 # --- align: the steps around assign ----------------------------------------------------------------------------------
+
+
+def test_neighbours_that_nearly_touch_meet_half_way_whatever_their_order_in_the_file():
+    cues = [Cue(0, 1, "a"), Cue(1.5, 3, "b"), Cue(2.6, 4, "c"), Cue(5.5, 6, "d")]
+    joined = join_neighbours(cues, (2.0, 2.0))
+    np.testing.assert_allclose([(cue.start, cue.end) for cue in joined], [(2, 3.25), (3.25, 4.8), (4.8, 6), (7.5, 8)])
+    assert join_neighbours(cues[::-1], (2.0, 2.0)) == joined[::-1]
+    assert join_neighbours(cues, (1.0, 1.5), within=0.1) == shift(cues, (1.0, 1.5))
 
 
 def test_align_shifts_first_and_pads_last():

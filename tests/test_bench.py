@@ -6,7 +6,6 @@ import pytest
 import quality
 
 from seasign.synthesis import synthesize
-from seasign.types import Cue
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +78,6 @@ def test_the_cues_of_another_episode_say_something_else(episode):
     assert wrong.signs == episode.signs
     assert not quality.signed(wrong).any()
     assert quality.true_lag(wrong) == (2.0, 2.0)
-
-
-def test_neighbours_that_nearly_touch_meet_half_way():
-    cues = [Cue(0, 1, "a"), Cue(1.5, 3, "b"), Cue(2.6, 4, "c"), Cue(5.5, 6, "d")]
-    joined = [(cue.start, cue.end) for cue in quality.join(cues, (2.0, 2.0))]
-    np.testing.assert_allclose(joined, [(2, 3.25), (3.25, 4.8), (4.8, 6), (7.5, 8)])
 
 
 # --- Scores ---------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from seasign.metrics import (
     _pair_by_text,
     count_cues,
     evaluate,
+    evaluate_baselines,
     evaluate_drops,
     find_dropped,
     prepare_cues,
@@ -508,6 +509,35 @@ def test_a_cue_that_was_left_out_is_dropped_and_a_file_that_was_left_out_says_no
 def test_a_drop_that_is_no_cue_of_the_reference_is_refused():
     with pytest.raises(InputError, match="there are 1 cues, and none has the index 1"):
         evaluate_drops([cue(0, 1)], {0, 1})
+
+
+# --- Baselines ------------------------------------------------------------------------------------------------------
+
+
+def test_baselines_know_the_lag_of_each_episode_and_drop_nothing():
+    reference = {"a": [cue(4 * i, 4 * i + 3, f"{i}") for i in range(9)], "b": [cue(0, 1, "[music]"), cue(2, 4, "One.")]}
+    late = {"a": (2.0, 2.5), "b": (-7.0, -7.0), "c": (0.0, 0.0)}
+    delivered = {
+        stem: [cue(own.start + by[0], own.end + by[1], own.text) for own in reference.get(stem, reference["b"])]
+        for stem, by in late.items()
+    }
+    with pytest.warns(InputWarning, match="c: no reference") as said:
+        found = evaluate_baselines(reference, delivered, fps=50)
+    assert len(said) == 1
+    assert list(found) == ["as delivered", "lag only", "lag and joined"]
+    assert found["as delivered"].per_file == evaluate(reference, {s: delivered[s] for s in "ab"}, fps=50).per_file
+    assert found["lag only"].pooled.cue_f1[0.5] == 100
+    assert found["lag only"].pooled.offsets["median_abs_end_offset"] == pytest.approx(0)
+    assert found["lag and joined"].per_file["a"].start_offsets == pytest.approx((0, *[0.5] * 8))  # gaps of .5 delivered
+    assert found["lag only"].pooled.dropped == 0
+
+
+def test_the_baselines_of_one_episode_are_those_of_an_episode():
+    reference = [cue(0, 1, "One."), cue(2, 4, "Two."), cue(9, 9, "[music]")]
+    delivered = [cue(own.start + 3, own.end + 3, own.text) for own in reference]
+    found = evaluate_baselines(reference, delivered)
+    assert [found[name].pooled.cue_f1[0.5] for name in ("as delivered", "lag only")] == [0, 100]
+    assert found["lag only"].per_file == {}
 
 
 # --- Files, rates and bad input -------------------------------------------------------------------------------------

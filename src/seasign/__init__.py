@@ -2,12 +2,12 @@
 
 from importlib.metadata import version as _version
 
-from seasign.alignment import PRESETS, Preset, align, assign, shift
+from seasign.alignment import PRESETS, Preset, align, assign, join_neighbours, shift
 from seasign.embedding import Embedder, compare
 from seasign.formats import read, read_cues, read_poses, read_signs, write
 from seasign.lag import estimate_lag
 from seasign.legality import Legality, check_nothing_lost, legalize, place_dropped
-from seasign.metrics import Counts, Evaluation, Found, evaluate, evaluate_drops, find_dropped
+from seasign.metrics import Counts, Evaluation, Found, evaluate, evaluate_baselines, evaluate_drops, find_dropped
 from seasign.pose_estimation import estimate_poses
 from seasign.report import Summary, Verdict, build_report, give_verdict, summarize
 from seasign.report_page import SCHEMA, dump_report, render_report
@@ -77,10 +77,12 @@ __all__ = [
     "estimate_lag",
     "estimate_poses",
     "evaluate",
+    "evaluate_baselines",
     "evaluate_drops",
     "find_dropped",
     "gate",
     "give_verdict",
+    "join_neighbours",
     "legalize",
     "merge",
     "phrases",

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from seasign.alignment import join_neighbours, shift
 from seasign.legality import NOT_SIGNED
 from seasign.types import Cue, InputError, InputWarning, Span
 
@@ -258,6 +259,37 @@ def evaluate(
     return Evaluation(
         sum(per_file.values(), Counts()), per_file if isinstance(reference, Mapping) else {}, missing, extra
     )
+
+
+def evaluate_baselines(
+    reference: Sequence[Cue] | Mapping[str, Sequence[Cue]],
+    delivered: Sequence[Cue] | Mapping[str, Sequence[Cue]],
+    *,
+    fps: float | Fraction | Mapping[str, float | Fraction] = 25,
+    compat: Literal["sea"] | None = None,
+) -> dict[str, Evaluation]:
+    """Score what takes no aligner: the cues "as delivered", by "lag only", and by "lag and joined".
+
+    The lag of an episode is the median offset of its starts, and of its ends, to the reference: fitted on the answer,
+    which no aligner has. Nothing is dropped.
+
+    Raises:
+        InputError: As `evaluate`.
+    """
+    found = {"as delivered": evaluate(reference, delivered, fps=fps, compat=compat)}
+    many = isinstance(delivered, Mapping)
+    episodes = delivered if isinstance(delivered, Mapping) else {"episode": delivered}
+    counted = found["as delivered"].per_file if many else {"episode": found["as delivered"].pooled}
+    lags = {
+        stem: (float(np.median(counts.start_offsets or 0)), float(np.median(counts.end_offsets or 0)))
+        for stem, counts in counted.items()
+    }
+    for name, move in ("lag only", shift), ("lag and joined", join_neighbours):
+        moved = {stem: move(cues, lags[stem]) for stem, cues in episodes.items() if stem in lags}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InputWarning)  # said of them as delivered
+            found[name] = evaluate(reference, moved if many else moved["episode"], fps=fps, compat=compat)
+    return found
 
 
 def _score(

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seasign.decoding import Argmax, Decoded, Decoder, Likeliest, Threshold
+from seasign.decoding import Argmax, Decoded, Decoder, Likeliest, SemiMarkov, Threshold, pace, units
 from seasign.types import InputError, Span
 
 GOLDEN = Path(__file__).parent / "golden"
-DECODERS = [Argmax(), Argmax(split=False), Threshold(), Likeliest()]
+DECODERS = [Argmax(), Argmax(split=False), Threshold(), Likeliest(), SemiMarkov()]
 
 
 def frames(decoded, fps=25):
@@ -164,6 +164,106 @@ def test_the_scan_reads_an_hour_in_less_than_a_second(decoder):
     start = time.process_time()
     decoder.decode(tags, Fraction(25))
     assert time.process_time() - start < 0.9
+
+
+# --- Units and rests, against all there are ---------------------------------------------------------------------------
+
+
+def divisions(frames, longest):
+    """Every way to divide frames into rests (None) and units (frames inside and first, frames)."""
+    if frames == 0:
+        yield []
+        return
+    for tail in divisions(frames - 1, longest):
+        yield [None, *tail]
+    for length in range(1, min(frames, longest) + 1):
+        for tail in divisions(frames - length, longest):
+            for inner in range(1, length + 1):
+                yield [(inner, length), *tail]
+
+
+def worth(division, begin, inside, after, rest, prior):
+    total, at = 0.0, 0
+    for part in division:
+        if part is None:
+            total += rest[at]
+            at += 1
+        else:
+            inner, length = part
+            total += begin[at] + sum(inside[at + 1 : at + inner]) + sum(after[at + inner : at + length])
+            total += prior[length - 1]
+            at += length
+    return total
+
+
+def as_division(found, frames):
+    division, at = [], 0
+    for start, inner, end in found:
+        division += [None] * (start - at) + [(inner - start, end - start)]
+        at = end
+    return division + [None] * (frames - at)
+
+
+@given(st.integers(1, 7), st.integers(1, 4), st.integers(0, 2**32 - 1), st.booleans())
+def test_units_are_the_best_of_all_divisions(frames, longest, seed, resting):
+    rng = np.random.default_rng(seed)
+    begin, inside, after, rest = rng.normal(size=(4, frames))
+    prior = rng.normal(size=longest)
+    prior[rng.random(longest) < 0.2] = -np.inf
+    if not resting:
+        rest[:], prior[0] = -np.inf, 0
+    scores = begin, inside, after, rest, prior
+    best = max(worth(division, *scores) for division in divisions(frames, longest))
+    found = as_division(units(*scores), frames)
+    assert worth(found, *scores) == pytest.approx(best)
+
+
+@given(random_tags())
+def test_semi_markov_finds_the_tagging_that_it_promises(tags):
+    tags = tags[:7]
+    decoder = SemiMarkov(m=0.1, s=0.4, longest=0.16, weight=0.7, shares=(0.1, 0.3, 0.6))
+    prior = pace(4, Fraction(25), 0.1, 0.4)
+    np.testing.assert_allclose(prior, [-(np.log(k / 25 / 0.1) ** 2) / 0.32 for k in range(1, 5)])
+    seen = 0.7 * np.log(np.maximum(tags, 1e-9) / [0.1, 0.3, 0.6])
+    scores = seen[:, 0], seen[:, 1], seen[:, 2], seen[:, 2], prior
+    worths = {}
+    for division in divisions(len(tags), 4):
+        starts = np.cumsum([0, *(part[1] if part else 1 for part in division)])
+        signs = tuple((int(at), int(at + part[0])) for at, part in zip(starts, division, strict=False) if part)
+        worths[signs] = max(worth(division, *scores), worths.get(signs, -np.inf))
+    assert worths[tuple(frames(decoder.decode(tags, Fraction(25))))] == pytest.approx(max(worths.values()))
+
+
+def test_without_evidence_semi_markov_keeps_pace():
+    decoded = SemiMarkov(m=0.41, weight=0).decode(np.full((100, 3), 1 / 3), Fraction(25))
+    assert frames(decoded) == []  # rests cost nothing
+    decoded = SemiMarkov(m=0.4, shares=(1, 1, 1e9)).decode(np.full((100, 3), 1 / 3), Fraction(25))
+    assert frames(decoded) == [(10 * k, 10 * k + 10) for k in range(10)]
+
+
+def test_semi_markov_needs_less_evidence_for_a_start_in_pace():
+    tags = np.tile([0.05, 0.9, 0.05], (30, 1))
+    tags[[0, 10, 13, 20]] = [0.6, 0.35, 0.05]
+    assert frames(SemiMarkov(m=0.4, s=0.3).decode(tags, Fraction(25))) == [(0, 10), (10, 20), (20, 30)]
+
+
+def test_semi_markov_does_not_mind_a_rest():
+    tags = certain("OOOOO" + "BIIIIIIIIO" + "BIIIIIIOOO" + 200 * "O" + "BIII" + "OO")
+    assert frames(SemiMarkov().decode(tags, Fraction(25))) == [(5, 14), (15, 22), (225, 229)]
+
+
+def test_shares_are_of_any_scale_and_make_rare_tags_count():
+    tags = np.random.default_rng(0).dirichlet([1, 3, 3], 200)
+    read = [SemiMarkov(shares=shares).decode(tags, Fraction(25)) for shares in [(1, 1, 1), (7, 7, 7), (0.1, 1, 1)]]
+    assert read[0] == read[1]
+    assert len(read[2].spans) > len(read[0].spans)
+
+
+def test_semi_markov_reads_20000_frames_a_second():
+    tags = np.random.default_rng(0).dirichlet([1, 2, 2], 20_000)
+    start = time.process_time()
+    SemiMarkov().decode(tags, Fraction(25))
+    assert time.process_time() - start < 1
 
 
 # --- One case each ----------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
+from seasign.decoding import pace, units
 from seasign.types import InputError, InputWarning, Poses, Sign, Span, Tags
 
 B, I, O = range(3)  # noqa: E741 - the tags' own names; the columns of `Tags`
@@ -254,20 +255,10 @@ def cut(
     longest = max(2 * shortest - 1, floor(settings.longest * fps))  # so that every span can be tiled
     if len(z) < 2 * shortest:
         return np.array([0, len(z)])
-    seconds = np.arange(longest, shortest - 1, -1) / float(fps)
-    prior = -(np.log(seconds / settings.m) ** 2) / (2 * settings.s**2)
-    gain = np.append(settings.w * z, 0.0)
-    best = np.full(longest + len(gain), -np.inf)  # of the cuts that end at a frame; `longest` frames of margin in front
-    best[longest] = 0.0
-    back = np.zeros(len(gain), dtype=int)
-    for end in range(shortest, len(gain)):
-        score = best[end : end + len(prior)] + prior
-        back[end] = start = score.argmax()
-        best[longest + end] = score[start] + gain[end]
-    edges = [len(z)]
-    while edges[-1] > 0:
-        edges.append(edges[-1] - longest + int(back[edges[-1]]))
-    return np.array(edges[::-1])
+    prior = pace(longest, fps, settings.m, settings.s)
+    prior[: shortest - 1] = -np.inf
+    silent = np.zeros(len(z))  # frames inside a unit say nothing
+    return np.array([0, *(end for *_, end in units(settings.w * z, silent, silent, silent - np.inf, prior))])
 
 
 def speed(track: Float[np.ndarray, "frames *points 2"], fps: Fraction) -> Float[np.ndarray, "frames *points"]:

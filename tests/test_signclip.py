@@ -11,9 +11,14 @@ pytest.importorskip("transformers")
 
 from safetensors.torch import load_file  # noqa: E402
 
+import seasign  # noqa: E402
+from seasign.models.features import LEGS, hide, select  # noqa: E402
 from seasign.models.signclip import Shape, SignClip, interpolate_positions  # noqa: E402
+from seasign.models.signclip_embedder import LAYOUTS, SignClipEmbedder, Words, features, measure  # noqa: E402
+from seasign.types import Sign  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden" / "signclip_tiny"
+POSE = Path(__file__).parents[2] / "shared" / "golden" / "signclip_tiny" / "pose"  # shared data
 CONFIG = json.loads((GOLDEN / "config.json").read_text())
 TINY = {
     "hidden": 64, "heads": 4, "intermediate": 96, "video_layers": 2, "text_layers": 3, "vocabulary": 157,
@@ -118,3 +123,34 @@ def test_the_full_size_has_the_published_names_and_shapes():
         tensors = SignClip().state_dict()
     assert {name: list(tensor.shape) for name, tensor in tensors.items()} == published
     assert sum(tensor.numel() for tensor in tensors.values()) == 217_681_152
+
+
+# From poses and words -------------------------------------------------------------------------------------------------
+
+
+def embedder(**changes):
+    words = Words((GOLDEN / "vocab.txt").read_text().splitlines())
+    model = tiny(max_frames=256, max_tokens=64)
+    return SignClipEmbedder(model, words, LAYOUTS["reduced-face"], 256, "tiny", **changes)
+
+
+@pytest.mark.parametrize("text", json.loads((GOLDEN / "texts.json").read_text()), ids=lambda text: text["text"])
+def test_words_are_cut_as_published(text):
+    assert Words((GOLDEN / "vocab.txt").read_text().splitlines()).tokens(text["text"]) == text["ids"]
+
+
+@pytest.mark.skipif(not POSE.exists(), reason="no shared data")
+def test_a_pose_file_gives_the_published_features_and_vectors():
+    poses = seasign.read_poses(POSE / "house.pose")
+    expected = np.load(POSE / "house_preprocessed.npz")
+    chosen = hide(select(poses, LAYOUTS["reduced-face"]), LEGS)
+    body = measure(chosen.xyz, chosen.landmarks)
+    np.testing.assert_allclose(body[0], expected["center_xyz"], atol=1e-4)
+    assert body[1] == pytest.approx(float(expected["mean_shoulder_distance"]), abs=1e-4)
+    np.testing.assert_allclose(features(chosen.xyz, body), expected["features_all"], atol=1e-5)
+    expected, texts = read("i_end_to_end"), json.loads((GOLDEN / "case_i_texts.json").read_text())
+    video = embedder().signs(poses, [Sign(0, poses.duration)])
+    np.testing.assert_allclose(video.vectors, expected["pooled_video"], atol=2e-5)
+    words = embedder().towers.embed_tokens([embedder().words.tokens(text) for text in texts])
+    np.testing.assert_allclose(words, expected["pooled_text"], atol=2e-5)
+    np.testing.assert_allclose((words @ video.vectors.T)[:, 0], expected["scores"], atol=1e-4)

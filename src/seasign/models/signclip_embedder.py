@@ -1,0 +1,194 @@
+"""Poses and words -> what SignCLIP's towers take, and their vectors; no torch, so that any runtime can run the towers.
+
+Source: Jiang et al. 2024 (arXiv:2407.01264) and the authors' code, examples/MMPT of their fairseq fork @ a8199440.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import floor
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from seasign.models.features import BODY, HANDS, LEGS, SHOULDERS, hide, select
+from seasign.types import Embeddings, InputError, InputWarning, Poses, Sign
+
+CONTOURS = (  # the face landmarks on MediaPipe's contours: eyes, brows, lips and outline
+    "0 7 10 13 14 17 21 33 37 39 40 46 52 53 54 55 58 61 63 65 66 67 70 78 80 81 82 84 87 88 91 93 95 103 105 107 "
+    "109 127 132 133 136 144 145 146 148 149 150 152 153 154 155 157 158 159 160 161 162 163 172 173 176 178 181 "
+    "185 191 234 246 249 251 263 267 269 270 276 282 283 284 285 288 291 293 295 296 297 300 308 310 311 312 314 "
+    "317 318 321 323 324 332 334 336 338 356 361 362 365 373 374 375 377 378 379 380 381 382 384 385 386 387 388 "
+    "389 390 397 398 400 402 405 409 415 454 466"
+)
+FACE = tuple(f"FACE_LANDMARKS.{number}" for number in CONTOURS.split())
+LAYOUTS = {  # landmarks in the order of the features; x, y and z of each
+    "reduced-face": (*BODY, *FACE, *HANDS),  # 609 features: all released models
+    "body-and-hands": (*BODY, *HANDS),  # 225
+    "hands": HANDS,  # 126
+    "right-hand": HANDS[21:],  # 63
+}
+SMALLEST = 5.0  # pixels between shoulders; less is no pixels
+
+SIGNED = frozenset(  # the languages of the released models, ISO 639-3; all text they have seen first was English
+    "ase aed asf asq bfi bqn bzs cse csf csg csl csq dsl eso fse fsl gsg gss gss-cy icl ils ins ise jos jsl lls lsl "
+    "mfs nzs pks psr pso rms rsl rsl-by sgg ssp svk swl tsm ukl ysl".split()
+)
+ALIASES = {"asl": "ase", "bsl": "bfi", "dgs": "gsg", "dsgs": "sgg", "lis": "ise", "lsf": "fsl", "lse": "ssp"}
+
+
+@runtime_checkable
+class Towers(Protocol):
+    """What turns features and tokens into vectors: the network, or an exported one."""
+
+    def embed_clips(self, clips: Sequence[Float[np.ndarray, "_ features"]]) -> Float[np.ndarray, "clips hidden"]:
+        """One vector per clip, whatever its length, in their order."""
+
+    def embed_tokens(self, texts: Sequence[Sequence[int]]) -> Float[np.ndarray, "texts hidden"]:
+        """One vector per text, given as tokens without [CLS] and [SEP]."""
+
+
+@dataclass(frozen=True)
+class SignClipEmbedder:
+    """Both towers, and all that stands before them."""
+
+    towers: Towers
+    words: "Words"
+    landmarks: tuple[str, ...]  # what a frame's features are made of
+    max_frames: int
+    space: str  # a name that only vectors of the same weights share
+    tags: tuple[str, str] = ("en", "ase")  # the languages, written and signed
+    zero_pad_as_frames: int | None = None  # shorter clips get frames of zeros up to here, as in published vectors
+
+    def text(self, texts: Sequence[str]) -> Embeddings:
+        """One row per text; a text that comes again is embedded once."""
+        each = list(dict.fromkeys(texts))
+        vectors = self.towers.embed_tokens([self.words.tokens(prompt(text, self.tags)) for text in each])
+        row = {text: number for number, text in enumerate(each)}
+        return Embeddings(vectors[[row[text] for text in texts]], self.space)
+
+    def signs(self, poses: Poses, signs: Sequence[Sign]) -> Embeddings:
+        """One row per sign, of the frames within its span, at least one.
+
+        Every clip is normalized by its own shoulders, as published; where it never shows both, by those of all poses.
+
+        Raises:
+            InputError: A landmark is missing, no frame shows both shoulders, or the points are no pixels.
+        Warns:
+            InputWarning: A sign is longer than the context; its beginning is embedded.
+        """
+        chosen = hide(select(poses, list(dict.fromkeys((*self.landmarks, *SHOULDERS)))), LEGS)
+        whole = measure(chosen.xyz, chosen.landmarks)
+        check_unit(whole)
+        columns = [chosen.landmarks.index(name) for name in self.landmarks]
+        clips = []
+        for first, stop in frames_of(signs, poses):
+            own = measure(chosen.xyz[first:stop], chosen.landmarks)
+            clips.append(features(chosen.xyz[first:stop][:, columns], own if own[1] > 0 else whole))
+        if long := sum(len(clip) > self.max_frames for clip in clips):
+            warnings.warn(
+                f"{long} of {len(clips)} signs are longer than the {self.max_frames} frames that the model looks at: "
+                "their beginnings are embedded",
+                InputWarning,
+                stacklevel=2,
+            )
+        if self.zero_pad_as_frames is not None:
+            clips = [np.pad(clip, ((0, max(0, self.zero_pad_as_frames - len(clip))), (0, 0))) for clip in clips]
+        return Embeddings(self.towers.embed_clips(clips), self.space)
+
+
+# Signs -> features ----------------------------------------------------------------------------------------------------
+
+Body = tuple[Float32[np.ndarray, "3"], float]  # the middle of the shoulders, and the distance between them
+
+
+def frames_of(signs: Sequence[Sign], poses: Poses) -> list[tuple[int, int]]:
+    """The frames of every sign, first .. stop - 1: those that begin within its span, at least one.
+
+    Source: SEA (arXiv:2512.08094) takes int(start * fps) .. int(end * fps).
+    """
+    last = len(poses.xyz) - 1
+    starts = [min(max(0, floor(sign.start * poses.fps + 1e-6)), last) for sign in signs]
+    stops = [floor(sign.end * poses.fps + 1e-6) for sign in signs]
+    return [(start, min(max(stop, start + 1), last + 1)) for start, stop in zip(starts, stops, strict=True)]
+
+
+def measure(xyz: Float32[np.ndarray, "frames landmarks 3"], landmarks: Sequence[str]) -> Body:
+    """The body over the frames that show both shoulders: mean middle and mean distance; a distance of 0 without any."""
+    right, left = (xyz[:, landmarks.index(name)].astype(float) for name in SHOULDERS)
+    both = ~np.isnan(right + left).any(axis=1)
+    if not both.any():
+        return np.zeros(3, np.float32), 0.0
+    middle = ((right + left) / 2)[both].mean(axis=0).astype(np.float32)
+    return middle, float(np.linalg.norm(right - left, axis=1)[both].mean())
+
+
+def check_unit(body: Body) -> None:
+    """Refuse poses without shoulders, and points that are shares of the picture instead of pixels."""
+    if not body[1]:
+        raise InputError("no frame shows both shoulders: there is nothing to measure the signer by")
+    if body[1] < SMALLEST:
+        raise InputError(
+            f"the shoulders are {body[1]:.3g} apart, which is no number of pixels: landmarks that are shares of the "
+            "picture have to be multiplied by its width and height first"
+        )
+
+
+def features(xyz: Float32[np.ndarray, "frames landmarks 3"], body: Body) -> Float32[np.ndarray, "frames features"]:
+    """x, y, z of every landmark, from the middle of the shoulders, in their distance; 0 where one is missing."""
+    found = (xyz - body[0]) / np.float32(body[1])
+    return np.nan_to_num(found).reshape(len(xyz), -1)
+
+
+# Words -> tokens ------------------------------------------------------------------------------------------------------
+
+
+def prompt(text: str, tags: tuple[str, str]) -> str:
+    """What a text looks like to the model: tags are words to it, and nothing special."""
+    return f"<{tags[0]}> <{tags[1]}> {text}"
+
+
+def check_tags(written: str, signed: str) -> tuple[str, str]:
+    """The tags by the names that the released models know.
+
+    Warns:
+        InputWarning: The signed language is none that a released model has seen; its vectors mean little.
+    """
+    signed = ALIASES.get(signed, signed)
+    if signed not in SIGNED:
+        warnings.warn(
+            f"no released model has seen the language tag {signed!r}; known are {' '.join(sorted(SIGNED))}",
+            InputWarning,
+            stacklevel=2,
+        )
+    return written, signed
+
+
+class Words:
+    """WordPiece over a vocabulary, one token a line, as BERT has it."""
+
+    def __init__(self, vocabulary: Sequence[str], *, lowercase: bool = False):
+        from tokenizers import Tokenizer, normalizers, pre_tokenizers
+        from tokenizers.models import WordPiece
+
+        numbers = {token: number for number, token in enumerate(vocabulary)}
+        self.tokenizer = Tokenizer(WordPiece(numbers, unk_token="[UNK]", max_input_chars_per_word=100))
+        self.tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+        self.tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+
+    @classmethod
+    def read(cls, path: Path, expected: int, settings: Mapping[str, object]) -> "Words":
+        """The vocabulary in a file, which holds as many tokens as the model expects."""
+        vocabulary = path.read_text(encoding="utf-8").splitlines()
+        if len(vocabulary) != expected:
+            raise InputError(
+                f"{path}: {len(vocabulary)} tokens, but the model has {expected}: put the vocabulary of its own there"
+            )
+        return cls(vocabulary, lowercase=bool(settings.get("lowercase", False)))
+
+    def tokens(self, text: str) -> list[int]:
+        """Numbers of tokens, without [CLS] and [SEP]."""
+        numbers: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return numbers

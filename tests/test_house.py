@@ -27,6 +27,7 @@ STAGES = {
     "posterior",
     "report",
     "report_page",
+    "retrieval",
     "segmentation",
     "solver",
     "synthesis",

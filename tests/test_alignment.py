@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from seasign.alignment import PRESETS, align, assign, join_neighbours, reward, shift
 from seasign.embedding import compare, normalize
 from seasign.lag import CLEAR, estimate_lag
-from seasign.posterior import infer
+from seasign.posterior import infer, infer_at
 from seasign.solver import Prices, lay_out, nearest, price_list, solve
 from seasign.synthesis import simulate_similarity, synthesize
 from seasign.types import Costs, Cue, Embeddings, InputError, InputWarning, Normalization, Sign
@@ -221,6 +221,19 @@ def test_infer_sums_over_every_alignment(episode, temperature):
         assert posterior.first[cue, : high - low + 1] == pytest.approx(first[cue, low : high + 1] / total, abs=1e-9)
         assert posterior.last[cue, : high - low + 1] == pytest.approx(last[cue, low : high + 1] / total, abs=1e-9)
     assert posterior.signed == pytest.approx(last.sum(axis=1) / total, abs=1e-9)
+
+
+@settings(max_examples=50, deadline=None)
+@given(episodes(), st.lists(st.floats(0.2, 5.0), min_size=2, max_size=3))
+def test_several_temperatures_infer_as_one_by_one(episode, temperatures):
+    cues, signs, costs, rewards = episode
+    costs = replace(costs, skip=costs.skip or 1.0, drop=costs.drop or 1.0)
+    problem, *_ = posed(cues, signs, costs, rewards)
+    together = infer_at(problem, price_list([costs]), temperatures)
+    for temperature, found in zip(temperatures, together, strict=True):
+        alone = infer(problem, price_list([costs]), temperature)
+        for name, values in vars(alone).items():
+            np.testing.assert_allclose(getattr(found, name), values, atol=1e-9, err_msg=name)
 
 
 @settings(max_examples=50, deadline=None)

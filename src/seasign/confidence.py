@@ -1,11 +1,12 @@
 """How sure is the aligner of each cue: features of the posterior, and their calibration."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from seasign.posterior import infer, margins
+from seasign.posterior import Posterior, infer_at, margins
 from seasign.solver import Prices, Problem, Sweep
 from seasign.types import Confidence
 
@@ -38,9 +39,20 @@ class Evidence:
     margin: Float64[np.ndarray, " cues"]
 
 
-def examine(problem: Problem, prices: Prices, best: Sweep, times: Float64[np.ndarray, "cues 2"]) -> Evidence:
-    """Look at times for the cues, in seconds, at several temperatures; `best` is the sweep for the best alignment."""
-    wide = [infer(problem, prices, temperature) for temperature in TEMPERATURES]
+def examine(
+    problem: Problem,
+    prices: Prices,
+    best: Sweep,
+    times: Float64[np.ndarray, "cues 2"],
+    wide: Sequence[Posterior] = (),
+) -> Evidence:
+    """Look at times for the cues, in seconds, at several temperatures.
+
+    Args:
+        best: The sweep for the best alignment.
+        wide: What is likely at TEMPERATURES, if it is there.
+    """
+    wide = wide or infer_at(problem, prices, TEMPERATURES)
     margin = margins(problem, prices, best, times)
     seen = features(problem, [one.hit(times) for one in wide], margin, times)
     return Evidence(seen, wide[-1].quantiles(0.05), wide[-1].quantiles(0.95), margin)

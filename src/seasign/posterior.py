@@ -1,5 +1,6 @@
 """All alignments at once, each weighted by exp(-cost / temperature): how likely is what, for every cue."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,34 +74,44 @@ def infer(problem: Problem, prices: Prices, temperature: float) -> Posterior:
 
     A sign nested in a longer one counts as ending with it: backwards, signs have to come in the order of their ends.
     """
+    (posterior,) = infer_at(problem, prices, (temperature,))
+    return posterior
+
+
+def infer_at(problem: Problem, prices: Prices, temperatures: Sequence[float]) -> list[Posterior]:
+    """As `infer`, at several temperatures: side by side in one sweep they take little longer than one alone."""
     problem = replace(problem, sign_end=np.maximum.accumulate(problem.sign_end))
-    forward = sweep(problem, prices, np.logaddexp, temperature)
-    first, last, after = _marginals(problem, forward, sweep(problem.mirrored(), prices, np.logaddexp, temperature))
+    prices = prices.repeated(len(temperatures))
+    column = np.array(temperatures, float)[:, None]
+    forward = sweep(problem, prices, np.logaddexp, column)
+    backward = sweep(problem.mirrored(), prices, np.logaddexp, column)
+    marginals = [_marginals(problem, forward, backward, setting) for setting in range(len(temperatures))]
     columns = np.minimum(problem.low[0][:, None] + np.arange(problem.width), len(problem.sign_start) - 1)
     starts, ends = problem.sign_start[columns], problem.sign_end[columns]
     some = min(LIKELIEST, problem.width)
-    first_columns, last_columns = (np.argpartition(-gain, some - 1, axis=1)[:, :some] for gain in (first, last))
-    gain = np.empty((len(first), some, some))
-    for table in tables(problem, prices, np.logaddexp, temperature):
+    likeliest = [[np.argpartition(-gain, some - 1, axis=1)[:, :some] for gain in both[:2]] for both in marginals]
+    gains = np.empty((len(temperatures), len(starts), some, some))
+    for table in tables(problem, prices, np.logaddexp, column):
         rows = np.arange(table.stop - table.start)[:, None]
         cues = slice(table.start, table.stop)
-        k, j = first_columns[cues], last_columns[cues]
-        of_first = forward.free[cues, 0][rows, k] + table.first[rows, 0, k]
-        of_last = after[cues][rows, j] + table.last[rows, 0, j]
-        length = np.abs(table.rise[rows, 0, k][:, :, None] - table.fall[rows, 0, j][:, None])
-        fits = (k[:, :, None] >= table.begin[rows, 0, j][:, None]) & (k[:, :, None] < table.end[rows, 0, j][:, None])
-        gain[cues] = np.where(fits, of_first[:, :, None] + of_last[:, None] - length, -np.inf)
-    each = gain.reshape(len(gain), -1)
-    best = each.max(axis=1, keepdims=True)
-    weights = np.exp(each - np.where(np.isfinite(best), best, 0))
-    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
-    every = np.arange(len(first))[:, None]
-    runs = np.stack(
-        np.broadcast_arrays(starts[every, first_columns][:, :, None], ends[every, last_columns][:, None]), axis=-1
-    )
-    total = float(forward.total[0])
-    runs = runs.reshape(len(first), -1, 2)
-    return Posterior(np.exp(first - total), np.exp(last - total), starts, ends, runs, weights, total)
+        for setting, (of_cue, (_, _, after)) in enumerate(zip(likeliest, marginals, strict=True)):
+            k, j = (columns[cues] for columns in of_cue)
+            of_first = forward.free[cues, setting][rows, k] + table.first[rows, setting, k]
+            of_last = after[cues][rows, j] + table.last[rows, setting, j]
+            length = np.abs(table.rise[rows, setting, k][:, :, None] - table.fall[rows, setting, j][:, None])
+            from_, to = table.begin[rows, 0, j][:, None], table.end[rows, 0, j][:, None]
+            fits = (k[:, :, None] >= from_) & (k[:, :, None] < to)
+            gains[setting, cues] = np.where(fits, of_first[:, :, None] + of_last[:, None] - length, -np.inf)
+    every, found = np.arange(len(starts))[:, None], []
+    for gain, (k, j), (first, last, _), total in zip(gains, likeliest, marginals, forward.total.tolist(), strict=True):
+        each = gain.reshape(len(gain), -1)
+        best = each.max(axis=1, keepdims=True)
+        weights = np.exp(each - np.where(np.isfinite(best), best, 0))
+        weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
+        runs = np.stack(np.broadcast_arrays(starts[every, k][:, :, None], ends[every, j][:, None]), axis=-1)
+        runs = runs.reshape(len(gain), -1, 2)
+        found.append(Posterior(np.exp(first - total), np.exp(last - total), starts, ends, runs, weights, total))
+    return found
 
 
 def margins(
@@ -130,14 +141,14 @@ def _best(
 
 
 def _marginals(
-    problem: Problem, forward: Sweep, backward: Sweep
+    problem: Problem, forward: Sweep, backward: Sweep, setting: int = 0
 ) -> tuple[Float64[np.ndarray, "cues width"], Float64[np.ndarray, "cues width"], Float64[np.ndarray, "cues width"]]:
     """Gains through every first sign and every last sign of every cue; and what comes after the last sign alone."""
     other = (problem.high - problem.low)[0][:, None] - np.arange(problem.width)  # the same sign, seen from behind
     inside, other = other >= 0, np.maximum(other, 0)
-    after = np.take_along_axis(backward.free[::-1, 0], other, axis=1)
-    last = forward.take[:, 0] + after
-    first = forward.free[:, 0, :-1] + np.take_along_axis(backward.take[::-1, 0], other, axis=1)
+    after = np.take_along_axis(backward.free[::-1, setting], other, axis=1)
+    last = forward.take[:, setting] + after
+    first = forward.free[:, setting, :-1] + np.take_along_axis(backward.take[::-1, setting], other, axis=1)
     return np.where(inside, first, -np.inf), np.where(inside, last, -np.inf), after
 
 

@@ -14,7 +14,7 @@ A window is a row of `width` columns. As last signs, column c of cue i is the si
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64, Int
@@ -79,6 +79,10 @@ class Prices:
 
     def __len__(self) -> int:
         return len(self.w_dur)
+
+    def repeated(self, times: int) -> "Prices":
+        """The same settings several times, to solve them at several temperatures."""
+        return replace(self, **{name: np.tile(price, times) for name, price in vars(self).items() if price is not None})
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,7 @@ def sweep(
     problem: Problem,
     prices: Prices,
     plus: np.ufunc = np.maximum,
-    temperature: float = 1.0,
+    temperature: float | Float64[np.ndarray, "settings 1"] = 1.0,
     laid: Sequence["Table"] = (),
 ) -> Sweep:
     """Go through the cues, for every setting of the prices.
@@ -170,7 +174,7 @@ def sweep(
 
     Args:
         plus: `np.maximum` for the best alignment, `np.logaddexp` for the sum over all.
-        temperature: What gains are divided by.
+        temperature: What gains are divided by; one number, or one a setting.
         laid: The tables of all cues, if they are there.
     """
     cues, width, count = problem.cue_start.shape[1], problem.width, len(prices)
@@ -181,7 +185,7 @@ def sweep(
         state[:, 1] = 0  # the window before the first cue starts at sign -1
     states, takes = np.empty((cues + 1, count, width + 1)), np.empty((cues, count, width))
     frees, totals = np.empty_like(states[1:]), np.empty((cues, count))
-    drop = (np.full(count, -np.inf) if prices.drop is None else -prices.drop / temperature)[:, None]
+    drop = np.full((count, 1), -np.inf) if prices.drop is None else -prices.drop[:, None] / temperature
     prefix = np.full((count, width + 1), -np.inf)
     ended = nothing  # the last run was taken: the signs that are left are free
     for table in laid or tables(problem, prices, plus, temperature):
@@ -261,7 +265,11 @@ class Table:
 
 
 def tables(
-    problem: Problem, prices: Prices, plus: np.ufunc = np.maximum, temperature: float = 1.0, backwards: bool = False
+    problem: Problem,
+    prices: Prices,
+    plus: np.ufunc = np.maximum,
+    temperature: float | Float64[np.ndarray, "settings 1"] = 1.0,
+    backwards: bool = False,
 ) -> Iterator[Table]:
     """The tables of all cues, a bounded stretch at a time."""
     cues = problem.cue_start.shape[1]
@@ -271,7 +279,14 @@ def tables(
         yield _table(problem, prices, plus, temperature, start, min(start + rows, cues))
 
 
-def _table(problem: Problem, prices: Prices, plus: np.ufunc, temperature: float, start: int, stop: int) -> Table:
+def _table(
+    problem: Problem,
+    prices: Prices,
+    plus: np.ufunc,
+    temperature: float | Float64[np.ndarray, "settings 1"],
+    start: int,
+    stop: int,
+) -> Table:
     """The gains of the cues start .. stop - 1."""
     width, count = problem.width, len(problem.sign_start)
     w_dur, w_gap, w_sim = (weight[:, None] / temperature for weight in (prices.w_dur, prices.w_gap, prices.w_sim))

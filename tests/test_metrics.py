@@ -5,7 +5,7 @@ import math
 import random
 import time
 import warnings
-from dataclasses import replace
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,13 +20,15 @@ from seasign.metrics import (
     Found,
     _pair_by_text,
     count_cues,
+    cut_evenly,
     evaluate,
     evaluate_baselines,
     evaluate_drops,
+    evaluate_signs,
     find_dropped,
     prepare_cues,
 )
-from seasign.types import Cue, InputError, InputWarning
+from seasign.types import Cue, InputError, InputWarning, Span
 
 HERE = Path(__file__).parent
 GOLDENS = json.loads(gzip.decompress((HERE / "golden" / "sea_eval_public.json.gz").read_bytes()))["cases"]
@@ -521,23 +523,23 @@ def test_baselines_know_the_lag_of_each_episode_and_drop_nothing():
         stem: [cue(own.start + by[0], own.end + by[1], own.text) for own in reference.get(stem, reference["b"])]
         for stem, by in late.items()
     }
-    with pytest.warns(InputWarning, match="c: no reference") as said:
+    with pytest.warns(InputWarning, match="^as delivered: c: no reference") as said:
         found = evaluate_baselines(reference, delivered, fps=50)
     assert len(said) == 1
-    assert list(found) == ["as delivered", "lag only", "lag and joined"]
-    assert found["as delivered"].per_file == evaluate(reference, {s: delivered[s] for s in "ab"}, fps=50).per_file
-    assert found["lag only"].pooled.cue_f1[0.5] == 100
-    assert found["lag only"].pooled.offsets["median_abs_end_offset"] == pytest.approx(0)
-    assert found["lag and joined"].per_file["a"].start_offsets == pytest.approx((0, *[0.5] * 8))  # gaps of .5 delivered
-    assert found["lag only"].pooled.dropped == 0
+    assert list(found) == ["delivered", "lag_only", "joined"]
+    assert found["delivered"].per_file == evaluate(reference, {s: delivered[s] for s in "ab"}, fps=50).per_file
+    assert found["lag_only"].pooled.cue_f1[0.5] == 100
+    assert found["lag_only"].pooled.offsets["median_abs_end_offset"] == pytest.approx(0)
+    assert found["joined"].per_file["a"].start_offsets == pytest.approx((0, *[0.5] * 8))  # gaps of .5 delivered
+    assert found["lag_only"].pooled.dropped == 0
 
 
 def test_the_baselines_of_one_episode_are_those_of_an_episode():
     reference = [cue(0, 1, "One."), cue(2, 4, "Two."), cue(9, 9, "[music]")]
     delivered = [cue(own.start + 3, own.end + 3, own.text) for own in reference]
     found = evaluate_baselines(reference, delivered)
-    assert [found[name].pooled.cue_f1[0.5] for name in ("as delivered", "lag only")] == [0, 100]
-    assert found["lag only"].per_file == {}
+    assert [found[name].pooled.cue_f1[0.5] for name in ("delivered", "lag_only")] == [0, 100]
+    assert found["lag_only"].per_file == {}
 
 
 # --- Files, rates and bad input -------------------------------------------------------------------------------------
@@ -671,3 +673,77 @@ def test_two_thousand_cues_of_two_texts_are_paired_at_once():
     partner = _pair_by_text(reference, reference[:500] + reference[501:])
     assert time.perf_counter() - began < 5  # a pair at a time takes half a minute
     assert partner == [*range(500), *range(501, 2000)]
+
+
+# --- Signs ------------------------------------------------------------------------------------------------------------
+
+
+def made(*frames):
+    """Signs from half-open ranges of frames at 25 fps."""
+    return [Span(start / 25, end / 25) for start, end in frames]
+
+
+def test_scores_of_signs_by_hand():
+    reference = made((0, 10), (10, 20), (30, 40))
+    estimate = made((0, 10), (14, 24), (50, 60), (60, 70))
+    scores = asdict(evaluate_signs([(reference, estimate)]))
+    assert scores == {
+        "count": pytest.approx(4 / 3),
+        "percentage": pytest.approx(4 / 3),
+        "rate": pytest.approx(4 / 1.6),
+        "f1": pytest.approx(100 * 2 / 7),  # of (10, 20) and (14, 24), 6 of 14 frames are shared
+        "mf1s": pytest.approx(100 * (2 * 2 + 7 * 2) / 7 / 8),
+        "mf1b": pytest.approx(100 * 3 / 4 * 2 / 5),  # 10 and 25 against 12, 37 and 60: one within 2, 3 and 4 frames
+        "onset_f1": pytest.approx(100 * 2 / 7),
+        "mask_iou": pytest.approx(100 * 16 / 54),
+        "frame_f1": pytest.approx(100 * (2 / 7 + 2 * 14 / 63 + 2 * 16 / 70) / 3),
+    }
+
+
+def test_pooled_scores_of_signs_count_signs_and_means_count_episodes():
+    one, two = made((0, 10), (10, 20), (20, 30)), made((0, 30))
+    scores = evaluate_signs([(one, one), (two, one), ((), two), ((), ())])
+    assert (scores.count, scores.percentage) == (7 / 4, (1 + 3 + 1 + 1) / 4)
+    assert scores.mask_iou == pytest.approx((100 + 100 + 0 + 100) / 4)
+    assert scores.frame_f1 == pytest.approx((100 + 100 * (2 / 4 + 2 * 27 / 56) / 2 + 0) / 3)
+    assert scores.f1 == pytest.approx(100 * 2 * 3 / (4 + 7))
+
+
+def test_signs_of_an_empty_episode_have_no_score_but_agree():
+    scores = evaluate_signs([((), ())])
+    assert math.isnan(scores.f1 + scores.frame_f1 + scores.rate + scores.count)
+    assert (scores.mask_iou, scores.percentage) == (100, 1)
+
+
+@given(*[st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9)), max_size=6)] * 2)
+def test_masks_and_tags_of_signs_agree_with_frames(a, b):
+    sides = [sorted((first, first + length) for first, length in side) for side in (a, b)]
+    tags = [["O"] * 50 for _ in sides]
+    for tag, side in zip(tags, sides, strict=True):
+        for first, stop in side:
+            tag[first:stop] = "B" + "I" * (stop - first - 1)
+    stop = max([stop for side in sides for _, stop in side], default=0)
+    pairs = list(zip(*(tag[:stop] for tag in tags), strict=True))
+    scores = evaluate_signs([tuple(made(*side) for side in sides)])
+    either = sum(pair != ("O", "O") for pair in pairs)
+    assert scores.mask_iou == pytest.approx(100 * sum("O" not in pair for pair in pairs) / either if either else 100)
+    f1 = [
+        2 * pairs.count((tag, tag)) / sum((x == tag) + (y == tag) for x, y in pairs)
+        for tag in "BIO"
+        if any(tag in pair for pair in pairs)
+    ]
+    assert scores.frame_f1 == pytest.approx(100 * sum(f1) / len(f1), nan_ok=True) if f1 else math.isnan(scores.frame_f1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 99)), max_size=6), st.floats(0.05, 2))
+def test_even_cuts_tile_each_span_in_parts_as_near_to_the_length_as_can_be(drawn, length):
+    whole = made(*((first, first + frames) for first, frames in drawn))
+    cuts = cut_evenly(whole, length)
+    at = 0
+    for span in whole:
+        parts = max(1, round(span.duration / length))
+        mine = cuts[at : at + parts]
+        assert (mine[0].start, mine[-1].end) == (span.start, pytest.approx(span.end))
+        np.testing.assert_allclose([part.duration for part in mine], span.duration / parts)
+        at += parts
+    assert at == len(cuts)

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seasign.uncertainty
-from seasign.metrics import Counts, evaluate
-from seasign.types import Cue, InputError, InputWarning
-from seasign.uncertainty import SCORES, bootstrap, compare_runs
+from seasign.metrics import Counts, evaluate, evaluate_signs
+from seasign.types import Cue, InputError, InputWarning, Span
+from seasign.uncertainty import SCORES, bootstrap, bootstrap_signs, compare_runs
 
 
 def episode(cues, late, hits):
@@ -196,3 +196,38 @@ def test_a_median_of_ten_thousand_offsets_takes_less_than_a_tenth_of_a_second():
         bootstrap(files, score="median_abs_start_offset")
         took.append(time.process_time() - began)
     assert min(took) < 0.1
+
+
+# --- Signs ------------------------------------------------------------------------------------------------------------
+
+
+def found(*hits, signs=10):
+    """Episodes of which so many signs were found, the others far off."""
+    reference = [Span(float(k), k + 0.5) for k in range(signs)]
+    return [
+        (reference, reference[:count] + [Span(k + 100.0, k + 100.5) for k in range(signs - count)]) for count in hits
+    ]
+
+
+@pytest.mark.parametrize("score", ["f1", "mf1s", "onset_f1", "count", "mask_iou"])
+def test_the_interval_of_a_score_of_signs_is_around_what_evaluate_signs_gives(score):
+    episodes = found(3, 5, 8, 8, 9, 10)
+    interval = bootstrap_signs(episodes, score=score)
+    assert interval.value == pytest.approx(getattr(evaluate_signs(episodes), score))
+    assert interval.low < interval.value < interval.high or score == "count"
+    assert interval.low >= min(getattr(evaluate_signs([episode]), score) for episode in episodes)
+
+
+def test_the_difference_of_two_segmenters_draws_the_same_episodes_for_both():
+    better, worse = found(3, 5, 8, 8, 9, 10), found(2, 4, 7, 7, 8, 9)
+    difference = bootstrap_signs(better, against=[estimate for _, estimate in worse])
+    assert (difference.value, difference.low, difference.high) == pytest.approx((10, 10, 10))
+    same = bootstrap_signs(better, against=[estimate for _, estimate in better])
+    assert (same.low, same.high) == (0, 0)
+
+
+def test_signs_without_episodes_or_with_an_unknown_score_are_refused():
+    with pytest.raises(InputError, match="no episodes"):
+        bootstrap_signs([])
+    with pytest.raises(InputError, match=r"no score 'f2': choose one of count, .*frame_f1"):
+        bootstrap_signs(found(3), score="f2")

@@ -3,15 +3,15 @@
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from seasign.metrics import NANOSECOND, Counts, Evaluation, evaluate
-from seasign.types import Cue, InputError, InputWarning
+from seasign.metrics import NANOSECOND, Counts, Evaluation, SignScores, count_signs, evaluate
+from seasign.types import Cue, InputError, InputWarning, Span
 
 SCORES = tuple(name for name in Counts().as_json() if name != "counts")
 
@@ -74,6 +74,41 @@ def bootstrap(
     if not files:
         raise InputError("there are no episodes to draw from")
     return _interval(lambda weights: _pool(files, score, weights), len(files), seed, draws, level)
+
+
+def bootstrap_signs(
+    episodes: Sequence[tuple[Sequence[Span], Sequence[Span]]],
+    *,
+    score: str = "onset_f1",
+    against: Sequence[Sequence[Span]] | None = None,
+    seed: int = 0,
+    draws: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """The interval of a score of signs over other episodes like these, as `bootstrap`.
+
+    Args:
+        episodes: A reference and an estimate each, as in `evaluate_signs`.
+        score: One of `SignScores`.
+        against: Another estimate of each: the interval is of the difference, and draws the same episodes for both.
+    Raises:
+        InputError: There is no such score, or no episode.
+    """
+    names = [field.name for field in fields(SignScores)]
+    if score not in names:
+        raise InputError(f"there is no score {score!r}: choose one of {', '.join(names)}")
+    if not episodes:
+        raise InputError("there are no episodes to draw from")
+    k = names.index(score)
+    mine = np.array([count_signs(*episode)[k] for episode in episodes])
+    if against is None:
+        return _interval(lambda weights: _divide(*(weights @ mine).T), len(mine), seed, draws, level)
+    theirs = np.array(
+        [count_signs(reference, other)[k] for (reference, _), other in zip(episodes, against, strict=True)]
+    )
+    return _interval(
+        lambda weights: _divide(*(weights @ mine).T) - _divide(*(weights @ theirs).T), len(mine), seed, draws, level
+    )
 
 
 def compare_runs(

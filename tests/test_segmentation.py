@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seasign.alignment import align
+from seasign.decoding import Argmax, Threshold
 from seasign.metrics import Found, evaluate_signs, find_spans, find_times
 from seasign.segmentation import (
     TRAINING_FREE,
@@ -19,6 +21,8 @@ from seasign.segmentation import (
     bouts,
     cut,
     evidence,
+    find_phrases,
+    find_signs,
     gate,
     height,
     merge,
@@ -30,7 +34,7 @@ from seasign.segmentation import (
     standardize,
 )
 from seasign.synthesis import synthesize
-from seasign.types import InputError, InputWarning, Poses, Sign, Span, Tags
+from seasign.types import Cue, InputError, InputWarning, Poses, Sign, Span, Tags
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 GOLDEN = Path(__file__).parent / "golden" / "sea_dp_public.json.gz"
@@ -110,6 +114,53 @@ def test_every_frame_that_is_not_o_lies_in_exactly_one_sign(letters):
 def test_times_are_frames_over_the_exact_rate():
     poses = Poses(np.zeros((3, 1, 3), np.float32), np.ones((3, 1), np.float32), Fraction(24000, 1001), ("X",))
     assert segment(poses, Letters("OBI")) == (Sign(1001 / 24000, 3003 / 24000),)
+
+
+@dataclass
+class Doubtful:
+    """A network that is never quite sure, with a head for phrases and decoders of its own."""
+
+    decoders: dict
+
+    def tag(self, poses: Poses) -> Tags:
+        signs = np.array([[0.4, 0.1, 0.5], [0.1, 0.6, 0.3], [0.1, 0.2, 0.7], [0.1, 0.6, 0.3]])
+        return Tags(signs, signs[::-1], Fraction(10))
+
+
+FOUR = Poses(np.zeros((8, 1, 3), np.float32), np.ones((8, 1), np.float32), Fraction(20), ("X",))
+
+
+def test_a_segmenter_says_how_its_tags_are_read_for_each_purpose():
+    doubtful = Doubtful({"alignment": Threshold(0.3, 0.5)})
+    assert segment(FOUR, doubtful) == (Sign(0.1, 0.2), Sign(0.3, 0.4))
+    assert segment(FOUR, doubtful, purpose="alignment") == (Sign(0.0, 0.2),)
+    assert segment(FOUR, doubtful, decoder=Argmax(split=False, bridge=1)) == (Sign(0.1, 0.4),)
+
+
+def test_aligning_takes_the_decoder_for_alignment_unless_another_is_given():
+    doubtful = Doubtful({"alignment": Threshold(0.3, 0.5)})
+    cues = [Cue(0.0, 0.3, "a")]
+    for decoder in None, Argmax():
+        found = align(FOUR, cues, segmenter=doubtful, decoder=decoder, lag=(0, 0))
+        signs = segment(FOUR, doubtful, purpose="alignment", decoder=decoder)
+        assert found == align(signs, cues, lag=(0, 0))
+        assert found.runs == (signs[:1],)
+    assert signs == (Sign(0.1, 0.2), Sign(0.3, 0.4))
+
+
+def test_phrases_come_from_their_own_head_or_from_signs_that_touch():
+    tags = Doubtful({}).tag(FOUR)
+    signs = find_signs(tags, Argmax())
+    assert find_phrases(tags, signs, Argmax()) == (Span(0, 0.1), Span(0.2, 0.3))
+    assert find_phrases(replace(tags, phrases=None), signs, Argmax()) == phrases(signs)
+
+
+def test_it_is_said_when_tags_were_read_in_another_way_than_they_should():
+    doubtful = Doubtful({})
+    with pytest.warns(InputWarning, match="no frame looks like the start of a sign: stretches"):
+        assert segment(FOUR, doubtful, decoder=Threshold(0.9, 0.5)) == (Sign(0.1, 0.2), Sign(0.3, 0.4))
+    with pytest.warns(InputWarning, match="start of a phrase"):
+        find_phrases(doubtful.tag(FOUR), (), Threshold(0.9, 0.9))
 
 
 # --- Phrases, gate, merge -------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from importlib.metadata import version as _version
 
 from seasign.alignment import PRESETS, Preset, align, assign, join_neighbours, shift
+from seasign.decoding import Argmax, Decoded, Decoder, Likeliest, SemiMarkov, Threshold
 from seasign.embedding import Embedder, compare
 from seasign.formats import read, read_cues, read_poses, read_signs, write
 from seasign.lag import estimate_lag
@@ -39,11 +40,14 @@ __all__ = [
     "SCHEMA",
     "TRAINING_FREE",
     "Alignment",
+    "Argmax",
     "Comparison",
     "Confidence",
     "Costs",
     "Counts",
     "Cue",
+    "Decoded",
+    "Decoder",
     "Embedder",
     "Embeddings",
     "Episode",
@@ -54,15 +58,18 @@ __all__ = [
     "Interval",
     "Lag",
     "Legality",
+    "Likeliest",
     "Normalization",
     "Poses",
     "Preset",
     "Segmenter",
+    "SemiMarkov",
     "Sign",
     "Span",
     "Subtitles",
     "Summary",
     "Tags",
+    "Threshold",
     "TrainingFree",
     "Verdict",
     "align",

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 
 from seasign.confidence import CERTAIN, UNSIGNED, examine, judge
+from seasign.decoding import Decoder
 from seasign.embedding import NEIGHBOURS, Embedder, compare, normalize, weigh_evidence
 from seasign.lag import CLEAR, estimate_lag, shifts
 from seasign.posterior import infer
@@ -59,6 +60,7 @@ def align(
     cues: Sequence[Cue],
     *,
     segmenter: Segmenter = TRAINING_FREE,
+    decoder: Decoder | None = None,
     embedder: Embedder | None = None,
     similarity: Float[np.ndarray, "cues signs"] | None = None,
     costs: Costs = Costs(),
@@ -71,6 +73,7 @@ def align(
 
     Args:
         poses: The signer; or the signs that someone else found, and nothing is segmented.
+        decoder: Reads the tags of the segmenter; None takes its own for alignment.
         embedder: Says which signs look like which text; None aligns by time alone. It needs poses.
         similarity: Raw similarities from elsewhere, in place of `embedder`; higher is better.
         lag: Seconds by which the signing comes after the cues as delivered, for starts and for ends; "auto" finds it,
@@ -82,7 +85,10 @@ def align(
     Source: Jiang et al. 2025 (SEA, arXiv:2512.08094), the order of operations of the authors' align.py @ 13b6a58.
         Differs: the lag is found; no cue is left out because of the text of its reference.
     """
-    signs = segment(poses, segmenter) if isinstance(poses, Poses) else tuple(poses)
+    if isinstance(poses, Poses):
+        signs = segment(poses, segmenter, purpose="alignment", decoder=decoder)
+    else:
+        signs = tuple(poses)
     if embedder is not None:
         if similarity is not None:
             raise InputError("both an embedder and a similarity are given: give one of them")

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
+from typing import TypeVar
 
 from seasign import formats
 from seasign.formats.disk import replacing
 from seasign.formats.timed_text import plain
 from seasign.segmentation import phrases
 from seasign.types import Cue, InputError, InputWarning, Poses, Sign, Span
+
+Timed = TypeVar("Timed", bound=Span)
 
 
 def check_outputs(outputs: Mapping[str, tuple[Path, Collection[str]]], inputs: Iterable[Path]) -> None:
@@ -96,8 +99,8 @@ def read_kept(path: Path, video: Path, *, crop: Sequence[int] | None, static: bo
     return poses
 
 
-def in_video(signs: Sequence[Sign], poses: Poses) -> tuple[Sign, ...]:
-    """Signs found in `poses`, as seconds of the video: poses may begin later, and their provenance says where."""
+def in_video(signs: Sequence[Timed], poses: Poses) -> tuple[Timed, ...]:
+    """Signs or phrases of `poses`, as seconds of the video: poses may begin later, and their provenance says where."""
     start = (poses.provenance or {}).get("start", 0.0)
     if not isinstance(start, int | float) or not 0 < start < float("inf"):
         return tuple(signs)

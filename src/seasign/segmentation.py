@@ -6,27 +6,32 @@ claim them. `gate` says what to look at before trusting them.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from seasign.decoding import pace, units
+from seasign.decoding import Argmax, B, Decoder, I, O, pace, units
 from seasign.types import InputError, InputWarning, Poses, Sign, Span, Tags
-
-B, I, O = range(3)  # noqa: E741 - the tags' own names; the columns of `Tags`
 
 _UNSEEN = 0.4  # seconds: a shorter gap in a landmark's track is bridged by a straight line
 _ELBOW = 0.8  # shoulder widths from shoulder down to elbow, where no elbow is seen: median of signing and resting arms
 
 
+Purpose = Literal["annotation", "alignment", "phrases"]
+
+
 @runtime_checkable
 class Segmenter(Protocol):
-    """Anything that tags frames: the default below, a BIO tagger, four lines in a test."""
+    """Anything that tags frames: the default below, a BIO tagger, four lines in a test.
+
+    One whose tags are not to be read by `Argmax` carries `decoders`, a mapping of `Purpose` to `Decoder`: the signs
+    that people would annotate and those that subtitles are best aligned by are not the same.
+    """
 
     def tag(self, poses: Poses) -> Tags:
         """Say of every frame whether a sign begins, goes on, or is not there."""
@@ -76,23 +81,56 @@ class TrainingFree:
 TRAINING_FREE = TrainingFree()
 
 
-def segment(poses: Poses, segmenter: Segmenter = TRAINING_FREE) -> tuple[Sign, ...]:
-    """Find the signs: tag every frame, and read the likeliest tags.
+def segment(
+    poses: Poses,
+    segmenter: Segmenter = TRAINING_FREE,
+    *,
+    purpose: Purpose = "annotation",
+    decoder: Decoder | None = None,
+) -> tuple[Sign, ...]:
+    """Find the signs: tag every frame, and read the tags.
 
-    A sign starts where a run of B starts, or an I that follows an O, and lasts until the next O or start.
-
+    Args:
+        purpose: What the signs are for: the segmenter may have a decoder for each.
+        decoder: Reads the tags; None takes the segmenter's own.
     Raises:
         InputError: The poses do not hold what the segmenter needs.
+    Warns:
+        InputWarning: The decoder had to read the tags in another way than it should.
     """
-    tags = segmenter.tag(poses)
-    label = tags.signs.argmax(axis=1)
-    before = np.concatenate([[O], label[:-1]])
-    starts = np.flatnonzero((label == B) & (before != B) | (label == I) & (before == O))
-    stops = np.append(np.flatnonzero(label == O), len(label))
-    ends = np.minimum(np.append(starts[1:], len(label)), stops[np.searchsorted(stops, starts)])
-    return tuple(
-        Sign(float(start / tags.fps), float(end / tags.fps)) for start, end in np.column_stack([starts, ends]).tolist()
-    )
+    return find_signs(segmenter.tag(poses), decoder or choose_decoder(segmenter, purpose))
+
+
+def choose_decoder(segmenter: Segmenter, purpose: Purpose) -> Decoder:
+    """What a segmenter's tags are read by: its own decoder for the purpose, or `Argmax`."""
+    decoders: Mapping[Purpose, Decoder] = getattr(segmenter, "decoders", {})
+    return decoders.get(purpose, Argmax())
+
+
+def find_signs(tags: Tags, decoder: Decoder) -> tuple[Sign, ...]:
+    """Read the signs from tags, in order of time.
+
+    Warns:
+        InputWarning: The decoder had to read them in another way than it should.
+    """
+    return tuple(Sign(span.start, span.end) for span in _read(tags.signs, tags.fps, decoder, "sign"))
+
+
+def find_phrases(tags: Tags, signs: Sequence[Span], decoder: Decoder) -> tuple[Span, ...]:
+    """Read the phrases from tags that say something of them; otherwise join the signs that touch.
+
+    Warns:
+        InputWarning: As `find_signs`.
+    """
+    return phrases(signs) if tags.phrases is None else _read(tags.phrases, tags.fps, decoder, "phrase")
+
+
+def _read(tags: Float[np.ndarray, "frames 3"], fps: Fraction, decoder: Decoder, what: str) -> tuple[Span, ...]:
+    decoded = decoder.decode(tags, fps)
+    if decoded.fallback:
+        message = f"no frame looks like the start of a {what}: stretches that look like its inside were taken instead"
+        warnings.warn(message, InputWarning, stacklevel=3)
+    return decoded.spans
 
 
 def phrases(signs: Sequence[Span]) -> tuple[Span, ...]:

@@ -25,7 +25,7 @@ from seasign.cli.options import (
     Pair,
     options,
 )
-from seasign.cli.signing import find_signs, is_video
+from seasign.cli.signing import is_video, signs_in
 from seasign.formats import POSES, SUBTITLES, TABLES, TIERS, VIDEOS
 from seasign.formats.disk import write_text
 from seasign.formats.tables import read_pins
@@ -102,7 +102,7 @@ def align(
     pins = read_pins(given["pins"], len(delivered.cues)) if given["pins"] else {}
     costs, lag, padding = _settings(given)
     with ExitStack() as done:
-        signs, signs_from = find_signs(given["signs"] or source, given, output, quiet or as_json, done)
+        signs, signs_from = signs_in(given["signs"] or source, given, output, quiet or as_json, done)
         if others is not None:
             signs, signs_from = seasign.merge(signs, others), None
         alignment = seasign.align(

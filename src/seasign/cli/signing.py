@@ -25,8 +25,8 @@ from seasign.cli.options import (
 )
 from seasign.formats import POSES, TABLES, TIERS, VIDEOS
 from seasign.report import plain_values
-from seasign.segmentation import Gate
-from seasign.types import InputError, Poses, Sign
+from seasign.segmentation import Gate, Purpose, choose_decoder, find_phrases, find_signs
+from seasign.types import InputError, Poses, Sign, Span
 
 
 @click.command("estimate-poses")
@@ -78,10 +78,10 @@ def segment(
     jobs.check_outputs({"signs": (output, TIERS | TABLES)}, [poses])
     chosen = replace(SEGMENTERS[segmenter], one_per_bout=one_per_bout)
     with ExitStack() as done:
-        signs, gate = segmented(poses, chosen, given, output, quiet or as_json, done)
+        signs, phrases, gate = segmented(poses, chosen, "annotation", given, output, quiet or as_json, done)
         if output.suffix.lower() in TIERS:
             like = output if output.exists() else None
-            tiers = jobs.beside({"SIGN": signs, "PHRASE": seasign.phrases(signs)}, like)
+            tiers = jobs.beside({"SIGN": signs, "PHRASE": phrases}, like)
             seasign.write(output, tiers, like=like, media=[poses] if filmed else [])
         else:
             seasign.write(output, signs)
@@ -91,25 +91,33 @@ def segment(
         click.echo(f"signs     {gate}\nby        {segmenter} segmenter\nwrote     {output}")
 
 
-def find_signs(
+def signs_in(
     source: Path, given: Mapping[str, Any], output: Path, quiet: bool, done: ExitStack
 ) -> tuple[tuple[Sign, ...], Path | None]:
     """The signs in a file of signs, poses or video; and that file, if they stand in it."""
     if source.suffix.lower() in TIERS | TABLES:
         return seasign.read_signs(source, given["sign_tier"]), source
-    signs, gate = segmented(source, SEGMENTERS[given["segmenter"]], given, output, quiet, done)
+    signs, _, gate = segmented(source, SEGMENTERS[given["segmenter"]], "alignment", given, output, quiet, done)
     if not quiet:
         click.echo(f"signs     {gate}")
     return signs, None
 
 
 def segmented(
-    source: Path, segmenter: seasign.Segmenter, given: Mapping[str, Any], output: Path, quiet: bool, done: ExitStack
-) -> tuple[tuple[Sign, ...], Gate]:
-    """The signs in poses or a video, in the time of the video, and the gate."""
+    source: Path,
+    segmenter: seasign.Segmenter,
+    purpose: Purpose,
+    given: Mapping[str, Any],
+    output: Path,
+    quiet: bool,
+    done: ExitStack,
+) -> tuple[tuple[Sign, ...], tuple[Span, ...], Gate]:
+    """The signs and phrases in poses or a video, in the time of the video, and the gate."""
     poses = _poses(source, given, output, quiet, done)
-    signs = seasign.segment(poses, segmenter)
-    return jobs.in_video(signs, poses), seasign.gate(signs, poses)
+    tags = segmenter.tag(poses)
+    signs = find_signs(tags, choose_decoder(segmenter, purpose))
+    phrases = find_phrases(tags, signs, choose_decoder(segmenter, "phrases"))
+    return jobs.in_video(signs, poses), jobs.in_video(phrases, poses), seasign.gate(signs, poses)
 
 
 def _poses(source: Path, given: Mapping[str, Any], output: Path, quiet: bool, done: ExitStack) -> Poses:

@@ -5,7 +5,8 @@ Scores are kept as raw counts, which add up over files; percentages are made of 
 
 import math
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -269,7 +270,7 @@ def evaluate_baselines(
     fps: float | Fraction | Mapping[str, float | Fraction] = 25,
     compat: Literal["sea"] | None = None,
 ) -> dict[str, Evaluation]:
-    """Score what takes no aligner: the cues "as delivered", by "lag only", and by "lag and joined".
+    """Score what takes no aligner: the cues as "delivered", moved by the "lag_only", and then "joined".
 
     The lag of an episode is the median offset of its starts, and of its ends, to the reference: fitted on the answer,
     which no aligner has. Nothing is dropped.
@@ -277,20 +278,34 @@ def evaluate_baselines(
     Raises:
         InputError: As `evaluate`.
     """
-    found = {"as delivered": evaluate(reference, delivered, fps=fps, compat=compat)}
+    with naming("as delivered"):
+        found = {"delivered": evaluate(reference, delivered, fps=fps, compat=compat)}
     many = isinstance(delivered, Mapping)
     episodes = delivered if isinstance(delivered, Mapping) else {"episode": delivered}
-    counted = found["as delivered"].per_file if many else {"episode": found["as delivered"].pooled}
+    counted = found["delivered"].per_file if many else {"episode": found["delivered"].pooled}
     lags = {
         stem: (float(np.median(counts.start_offsets or 0)), float(np.median(counts.end_offsets or 0)))
         for stem, counts in counted.items()
     }
-    for name, move in ("lag only", shift), ("lag and joined", join_neighbours):
+    for name, move in ("lag_only", shift), ("joined", join_neighbours):
         moved = {stem: move(cues, lags[stem]) for stem, cues in episodes.items() if stem in lags}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InputWarning)  # said of them as delivered
             found[name] = evaluate(reference, moved if many else moved["episode"], fps=fps, compat=compat)
     return found
+
+
+@contextmanager
+def naming(side: str) -> Iterator[None]:
+    """Put in front of warnings and errors which of several estimates they are of."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", InputWarning)
+        try:
+            yield
+        except InputError as error:
+            raise InputError(f"{side}: {error}") from None
+    for warning in said:
+        warnings.warn(f"{side}: {warning.message}", warning.category, stacklevel=4)
 
 
 def _score(

@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 from jaxtyping import Float, Int
 
-from seasign.metrics import NANOSECOND, Counts, Evaluation, SignScores, count_signs, evaluate
+from seasign.metrics import NANOSECOND, Counts, Evaluation, SignScores, count_signs, evaluate, naming
 from seasign.types import Cue, InputError, InputWarning, Span
 
 SCORES = tuple(name for name in Counts().as_json() if name != "counts")
@@ -133,7 +133,10 @@ def compare_runs(
     Raises:
         InputError: As `evaluate`; or there is no such score.
     """
-    results = [_evaluate(reference, run, fps, name) for run, name in ((a, "run a"), (b, "run b"))]
+    results = []
+    for name, run in ("a", a), ("b", b):
+        with naming(f"run {name}"):
+            results.append(evaluate(reference, run, fps=fps))
     mine, theirs = (_files(result) for result in results)
     episodes = len(mine)
     each = np.eye(episodes, dtype=int)
@@ -155,24 +158,6 @@ def compare_runs(
             stem: (x, y) for stem, (x, y) in zip(results[0].per_file or ("episode",), alone.T.tolist(), strict=True)
         },
     )
-
-
-def _evaluate(
-    reference: Sequence[Cue] | Mapping[str, Sequence[Cue]],
-    run: Sequence[Cue] | Mapping[str, Sequence[Cue]],
-    fps: float | Fraction | Mapping[str, float | Fraction],
-    name: str,
-) -> Evaluation:
-    """Score one of two runs; warnings and errors say which."""
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always", InputWarning)
-        try:
-            result = evaluate(reference, run, fps=fps)
-        except InputError as error:
-            raise InputError(f"{name}: {error}") from None
-    for warning in said:
-        warnings.warn(f"{name}: {warning.message}", warning.category, stacklevel=3)
-    return result
 
 
 def _files(evaluation: Evaluation) -> list[Counts]:

@@ -12,7 +12,7 @@ import click
 import seasign
 from seasign.cli.align import align
 from seasign.cli.demo import demo, doctor
-from seasign.cli.evaluate import evaluate
+from seasign.cli.evaluate import compare_runs, evaluate
 from seasign.cli.signing import estimate_poses, segment
 from seasign.types import InputError, InputWarning
 
@@ -47,7 +47,7 @@ def cli() -> None:
     """Move subtitles onto the signing that says them."""
 
 
-for command in (align, estimate_poses, segment, evaluate, demo, doctor):
+for command in (align, estimate_poses, segment, evaluate, compare_runs, demo, doctor):
     cli.add_command(command)
 
 

@@ -1,10 +1,14 @@
 """SignCLIP: the published outputs, and what batches, padding and lengths must not change."""
 
 import json
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -14,8 +18,18 @@ from safetensors.torch import load_file  # noqa: E402
 import seasign  # noqa: E402
 from seasign.models.features import LEGS, hide, select  # noqa: E402
 from seasign.models.signclip import Shape, SignClip, interpolate_positions  # noqa: E402
-from seasign.models.signclip_embedder import LAYOUTS, SignClipEmbedder, Words, features, measure  # noqa: E402
-from seasign.types import Sign  # noqa: E402
+from seasign.models.signclip_embedder import (  # noqa: E402
+    LAYOUTS,
+    Inputs,
+    SignClipEmbedder,
+    Words,
+    check_tags,
+    features,
+    in_batches,
+    measure,
+    packed,
+)
+from seasign.types import InputError, InputWarning, Poses, Sign  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden" / "signclip_tiny"
 POSE = Path(__file__).parents[2] / "shared" / "golden" / "signclip_tiny" / "pose"  # shared data
@@ -51,14 +65,23 @@ def clips_of(case):
     return [frames[:length] for frames, length in zip(case["vfeats"], case["video_lengths"], strict=True)]
 
 
+def clip_vectors(model, clips):
+    return in_batches(model.clip_vectors, [clip[: model.shape.max_frames] for clip in clips])
+
+
+def text_vectors(model, texts):
+    cls, sep = model.shape.separators
+    return in_batches(model.text_vectors, [np.array([cls, *text[: model.shape.max_tokens - 3], sep]) for text in texts])
+
+
 def tokens_of(case):
     return [row[2 : mask.sum() - 1].tolist() for row, mask in zip(case["caps"], case["cmasks"], strict=True)]
 
 
 def test_case_a_is_as_published(case_a):
     model = tiny()
-    np.testing.assert_allclose(model.embed_clips(clips_of(case_a)), case_a["pooled_video"], atol=2e-5)
-    np.testing.assert_allclose(model.embed_tokens(tokens_of(case_a)), case_a["pooled_text"], atol=2e-5)
+    np.testing.assert_allclose(clip_vectors(model, clips_of(case_a)), case_a["pooled_video"], atol=2e-5)
+    np.testing.assert_allclose(text_vectors(model, tokens_of(case_a)), case_a["pooled_text"], atol=2e-5)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +100,7 @@ def test_the_context_and_the_heads_change_the_vectors_as_published(case, changes
     texts = tokens_of(read("c_256x64") if model.shape.max_tokens == 64 else case_a)
     if model.shape.max_frames >= 40:
         clips[4] = case_a["clip4_untruncated"]
-    video, text = model.embed_clips(clips), model.embed_tokens(texts)
+    video, text = clip_vectors(model, clips), text_vectors(model, texts)
     np.testing.assert_allclose(video, expected["pooled_video"], atol=2e-5)
     np.testing.assert_allclose(text, expected["pooled_text"], atol=2e-5)
     if "similarity_v2t" in expected:
@@ -93,9 +116,9 @@ def test_stretched_positions_are_as_published():
 
 def test_a_clip_does_not_depend_on_its_neighbours_in_the_batch():
     clips, expected = [read("e_wrapper_batch")[name] for name in ("clip0", "clip1")], read("e_wrapper_batch")
-    np.testing.assert_allclose(tiny().embed_clips(clips), expected["pooled_single"], atol=2e-5)
+    np.testing.assert_allclose(clip_vectors(tiny(), clips), expected["pooled_single"], atol=2e-5)
     padded = np.concatenate([clips[0], np.zeros((11, 609), np.float32)])  # what the published helper makes of it
-    np.testing.assert_allclose(tiny().embed_clips([padded, clips[1]]), expected["pooled_demo_batch"], atol=2e-5)
+    np.testing.assert_allclose(clip_vectors(tiny(), [padded, clips[1]]), expected["pooled_demo_batch"], atol=2e-5)
 
 
 def test_gradients_of_the_published_loss_are_as_published(case_a):
@@ -131,7 +154,7 @@ def test_the_full_size_has_the_published_names_and_shapes():
 def embedder(**changes):
     words = Words((GOLDEN / "vocab.txt").read_text().splitlines())
     model = tiny(max_frames=256, max_tokens=64)
-    return SignClipEmbedder(model, words, LAYOUTS["reduced-face"], 256, "tiny", **changes)
+    return SignClipEmbedder(model, words, "tiny", Inputs(separators=(2, 3)), **changes)
 
 
 @pytest.mark.parametrize("text", json.loads((GOLDEN / "texts.json").read_text()), ids=lambda text: text["text"])
@@ -151,6 +174,107 @@ def test_a_pose_file_gives_the_published_features_and_vectors():
     expected, texts = read("i_end_to_end"), json.loads((GOLDEN / "case_i_texts.json").read_text())
     video = embedder().signs(poses, [Sign(0, poses.duration)])
     np.testing.assert_allclose(video.vectors, expected["pooled_video"], atol=2e-5)
-    words = embedder().towers.embed_tokens([embedder().words.tokens(text) for text in texts])
+    words = embedder(tags=None).text(texts).vectors
     np.testing.assert_allclose(words, expected["pooled_text"], atol=2e-5)
     np.testing.assert_allclose((words @ video.vectors.T)[:, 0], expected["scores"], atol=1e-4)
+
+
+def moving(frames, seed=0, layout="reduced-face"):
+    """Somebody of about 100 pixels between the shoulders, who moves at random."""
+    rng = np.random.default_rng(seed)
+    xyz = rng.normal(0, 30, (frames, len(LAYOUTS[layout]), 3)).astype(np.float32)
+    for name, x in (("RIGHT", 100), ("LEFT", 200)):
+        xyz[:, LAYOUTS[layout].index(f"POSE_LANDMARKS.{name}_SHOULDER")] = (x, 150, 0)
+    return Poses(xyz, np.ones(xyz.shape[:2], np.float32), Fraction(25), LAYOUTS[layout])
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=9))
+@settings(deadline=None, max_examples=10)
+def test_a_batch_equals_its_members_one_by_one(lengths):
+    rng = np.random.default_rng(len(lengths))
+    clips = [rng.normal(size=(length, 609)).astype(np.float32) for length in lengths]
+    texts = [rng.integers(5, 157, length).tolist() for length in lengths]
+    model = tiny(max_frames=64, max_tokens=64)
+    for embed, items in ((clip_vectors, clips), (text_vectors, texts)):
+        alone = np.concatenate([embed(model, [item]) for item in items])
+        np.testing.assert_allclose(embed(model, items), alone, atol=1e-5)
+
+
+@given(st.lists(st.integers(1, 300), max_size=60))
+def test_batches_hold_everything_once_and_little_padding(lengths):
+    batches = list(packed(lengths, most=400))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    for batch in batches:
+        each = [lengths[i] for i in batch]
+        assert len(each) == 1 or max(each) * len(each) <= 400
+        assert max(each) - min(each) <= max(2, max(each) // 10)
+
+
+def test_texts_that_come_again_are_embedded_once():
+    seen = []
+
+    class Counting:
+        def text_vectors(self, tokens, there):
+            seen.extend(tokens)
+            return np.ones((len(tokens), 4), np.float32)
+
+        clip_vectors = text_vectors
+
+    found = replace(embedder(), towers=Counting()).text(["house", "sun", "house", "", "sun"])
+    assert found.vectors.shape == (5, 4)
+    assert len(seen) == 3
+
+
+def test_a_sign_of_one_frame_and_an_empty_text_have_vectors():
+    poses = moving(10)
+    assert np.isfinite(embedder().signs(poses, [Sign(0.1, 0.1), Sign(0.36, 9.0)]).vectors).all()
+    assert np.isfinite(embedder().text([""]).vectors).all()
+    assert embedder().signs(poses, []).vectors.shape[0] == 0
+
+
+def test_a_sign_is_embedded_as_a_clip_of_its_frames_alone():
+    poses = moving(50)
+    part = replace(poses, xyz=poses.xyz[10:30], confidence=poses.confidence[10:30])
+    (whole,) = embedder().signs(poses, [Sign(0.4, 1.2)]).vectors
+    (alone,) = embedder().signs(part, [Sign(0, 0.8)]).vectors
+    np.testing.assert_allclose(whole, alone, atol=1e-5)
+
+
+def test_a_sign_without_shoulders_is_measured_by_all_poses():
+    poses = moving(50)
+    xyz = poses.xyz.copy()
+    shoulders = [LAYOUTS["reduced-face"].index(f"POSE_LANDMARKS.{side}_SHOULDER") for side in ("LEFT", "RIGHT")]
+    xyz[10:30, shoulders[0]] = np.nan
+    assert np.isfinite(embedder().signs(replace(poses, xyz=xyz), [Sign(0.4, 1.2)]).vectors).all()
+
+
+def test_zeros_as_frames_give_other_vectors_on_purpose():
+    poses, signs = moving(50), [Sign(0, 0.4), Sign(0.4, 2.0)]
+    short, long = embedder(zero_pad_as_frames=32).signs(poses, signs).vectors
+    plain, same = embedder().signs(poses, signs).vectors
+    assert np.abs(short - plain).max() > 0.01
+    np.testing.assert_allclose(long, same, atol=1e-5)
+
+
+def test_what_the_model_cannot_look_at_is_said():
+    poses = moving(300)
+    with pytest.warns(InputWarning, match="1 of 1 signs are longer than the 256 frames"):
+        embedder().signs(poses, [Sign(0, 12)])
+    with pytest.raises(InputError, match="is no number of pixels"):
+        embedder().signs(replace(poses, xyz=poses.xyz / 640), [Sign(0, 1)])
+    nobody = poses.xyz.copy()
+    nobody[:] = np.nan
+    with pytest.raises(InputError, match="no frame shows both shoulders"):
+        embedder().signs(replace(poses, xyz=nobody), [Sign(0, 1)])
+    with pytest.raises(InputError, match="no FACE_LANDMARKS"):
+        embedder().signs(moving(9, layout="body-and-hands"), [Sign(0, 1)])
+    with pytest.raises(InputError, match=r"max_frames 511 needs 513 positions"):
+        tiny(max_frames=511)
+    with pytest.raises(InputError, match=r"vocab.txt: 157 tokens, but the model has 28996"):
+        Words.read(GOLDEN / "vocab.txt", 28_996)
+
+
+def test_tags_have_other_names_and_unknown_ones_are_warned_of():
+    assert check_tags("en", "lis") == ("en", "ise")
+    with pytest.warns(InputWarning, match="no released model has seen the language tag 'xxx'"):
+        check_tags("en", "xxx")

@@ -6,13 +6,13 @@ length, which changes nothing but rounding; padding is masked, where the publish
 frames.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
@@ -20,7 +20,6 @@ from seasign.types import InputError
 
 MLP_EPSILON = 1e-5  # of the LayerNorm over frames; all the others have BERT's
 BERT_EPSILON = 1e-12
-PACKED = 4096  # vectors that run in one batch, about
 
 
 @dataclass(frozen=True)
@@ -126,47 +125,22 @@ class SignClip(nn.Module):
         return nn.functional.normalize(pooled, dim=1) if self.shape.projection == "l2" else pooled
 
     @torch.inference_mode()
-    def embed_clips(self, clips: Sequence[Float[np.ndarray, "_ features"]]) -> Float[np.ndarray, "clips hidden"]:
-        """Vectors of clips of whatever lengths, in their order; of a clip longer than `max_frames`, its beginning."""
-        device = self.text_encoder.embeddings.word_embeddings.weight.device
-        cut = [torch.as_tensor(clip[: self.shape.max_frames], dtype=torch.float32) for clip in clips]
-        found = np.empty((len(clips), self.shape.hidden), np.float32)
-        for some in packed([len(clip) for clip in cut]):
-            frames = nn.utils.rnn.pad_sequence([cut[i] for i in some], batch_first=True).to(device)
-            lengths = torch.tensor([len(cut[i]) for i in some], device=device)
-            there = torch.arange(frames.shape[1], device=device) < lengths[:, None]
-            found[some] = self.clips(frames, there).float().cpu().numpy()
-        return found
+    def clip_vectors(
+        self, frames: Float32[np.ndarray, "clips frames features"], there: Bool[np.ndarray, "clips frames"]
+    ) -> Float32[np.ndarray, "clips hidden"]:
+        """As `clips`, over arrays, wherever and however precisely the network computes."""
+        weight = self.text_encoder.embeddings.word_embeddings.weight
+        found = self.clips(torch.as_tensor(frames).to(weight), torch.as_tensor(there, device=weight.device))
+        return found.float().cpu().numpy()
 
     @torch.inference_mode()
-    def embed_tokens(self, texts: Sequence[Sequence[int]]) -> Float[np.ndarray, "texts hidden"]:
-        """Vectors of texts as tokens, without [CLS] and [SEP]; of a longer text, its first `max_tokens` - 3 tokens."""
+    def text_vectors(
+        self, tokens: Int[np.ndarray, "texts tokens"], there: Bool[np.ndarray, "texts tokens"]
+    ) -> Float32[np.ndarray, "texts hidden"]:
+        """As `texts`, over arrays."""
         device = self.text_encoder.embeddings.word_embeddings.weight.device
-        (cls, sep), most = self.shape.separators, self.shape.max_tokens - 3
-        rows = [torch.tensor([cls, *tokens[:most], sep]) for tokens in texts]
-        found = np.empty((len(texts), self.shape.hidden), np.float32)
-        for some in packed([len(row) for row in rows]):
-            tokens = nn.utils.rnn.pad_sequence([rows[i] for i in some], batch_first=True).to(device)
-            lengths = torch.tensor([len(rows[i]) for i in some], device=device)
-            there = torch.arange(tokens.shape[1], device=device) < lengths[:, None]
-            found[some] = self.texts(tokens, there).float().cpu().numpy()
-        return found
-
-
-def packed(lengths: Sequence[int], most: int = PACKED) -> Iterator[list[int]]:
-    """Batches of indices, each of items of about one length: padded, a batch holds at most `most` vectors or one item.
-
-    Items of a batch differ in length by a tenth or two steps at most.
-    """
-    batch: list[int] = []
-    for i in np.argsort(lengths, kind="stable")[::-1].tolist():
-        longest = lengths[batch[0]] if batch else 0
-        if batch and (longest * (len(batch) + 1) > most or longest - lengths[i] > max(2, longest // 10)):
-            yield batch
-            batch = []
-        batch.append(i)
-    if batch:
-        yield batch
+        found = self.texts(torch.as_tensor(tokens, device=device), torch.as_tensor(there, device=device))
+        return found.float().cpu().numpy()
 
 
 def interpolate_positions(

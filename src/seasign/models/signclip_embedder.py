@@ -4,14 +4,14 @@ Source: Jiang et al. 2024 (arXiv:2407.01264) and the authors' code, examples/MMP
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import floor
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float32, Int
 
 from seasign.models.features import BODY, HANDS, LEGS, SHOULDERS, hide, select
 from seasign.types import Embeddings, InputError, InputWarning, Poses, Sign
@@ -30,6 +30,7 @@ LAYOUTS = {  # landmarks in the order of the features; x, y and z of each
     "hands": HANDS,  # 126
     "right-hand": HANDS[21:],  # 63
 }
+PACKED = 4096  # frames, or tokens, that run at once
 SMALLEST = 5.0  # pixels between shoulders; less is no pixels
 
 SIGNED = frozenset(  # the languages of the released models, ISO 639-3; all text they have seen first was English
@@ -43,11 +44,25 @@ ALIASES = {"asl": "ase", "bsl": "bfi", "dgs": "gsg", "dsgs": "sgg", "lis": "ise"
 class Towers(Protocol):
     """What turns features and tokens into vectors: the network, or an exported one."""
 
-    def embed_clips(self, clips: Sequence[Float[np.ndarray, "_ features"]]) -> Float[np.ndarray, "clips hidden"]:
-        """One vector per clip, whatever its length, in their order."""
+    def clip_vectors(
+        self, frames: Float32[np.ndarray, "clips frames features"], there: Bool[np.ndarray, "clips frames"]
+    ) -> Float32[np.ndarray, "clips hidden"]:
+        """One vector per clip; what is not `there` is padding at its end."""
 
-    def embed_tokens(self, texts: Sequence[Sequence[int]]) -> Float[np.ndarray, "texts hidden"]:
-        """One vector per text, given as tokens without [CLS] and [SEP]."""
+    def text_vectors(
+        self, tokens: Int[np.ndarray, "texts tokens"], there: Bool[np.ndarray, "texts tokens"]
+    ) -> Float32[np.ndarray, "texts hidden"]:
+        """One vector per text, which is [CLS], tokens, [SEP], and padding."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model looks at, and how far. The defaults are those of the released models."""
+
+    landmarks: tuple[str, ...] = LAYOUTS["reduced-face"]  # what a frame's features are made of, in this order
+    max_frames: int = 256  # also where the [SEP] of every clip stands, whatever its length
+    max_tokens: int = 64  # of a text, with [CLS], [SEP] and the [SEP] of the video before it
+    separators: tuple[int, int] = (101, 102)  # [CLS] and [SEP] in the vocabulary
 
 
 @dataclass(frozen=True)
@@ -56,16 +71,17 @@ class SignClipEmbedder:
 
     towers: Towers
     words: "Words"
-    landmarks: tuple[str, ...]  # what a frame's features are made of
-    max_frames: int
     space: str  # a name that only vectors of the same weights share
-    tags: tuple[str, str] = ("en", "ase")  # the languages, written and signed
+    inputs: Inputs = Inputs()
+    tags: tuple[str, str] | None = ("en", "ase")  # the languages, written and signed; None: texts bring their own
     zero_pad_as_frames: int | None = None  # shorter clips get frames of zeros up to here, as in published vectors
 
     def text(self, texts: Sequence[str]) -> Embeddings:
         """One row per text; a text that comes again is embedded once."""
         each = list(dict.fromkeys(texts))
-        vectors = self.towers.embed_tokens([self.words.tokens(prompt(text, self.tags)) for text in each])
+        (cls, sep), most = self.inputs.separators, self.inputs.max_tokens - 3
+        rows = [np.array([cls, *self.words.tokens(prompt(text, self.tags))[:most], sep]) for text in each]
+        vectors = in_batches(self.towers.text_vectors, rows)
         row = {text: number for number, text in enumerate(each)}
         return Embeddings(vectors[[row[text] for text in texts]], self.space)
 
@@ -79,24 +95,61 @@ class SignClipEmbedder:
         Warns:
             InputWarning: A sign is longer than the context; its beginning is embedded.
         """
-        chosen = hide(select(poses, list(dict.fromkeys((*self.landmarks, *SHOULDERS)))), LEGS)
+        chosen = hide(select(poses, list(dict.fromkeys((*self.inputs.landmarks, *SHOULDERS)))), LEGS)
         whole = measure(chosen.xyz, chosen.landmarks)
         check_unit(whole)
-        columns = [chosen.landmarks.index(name) for name in self.landmarks]
-        clips = []
+        columns = [chosen.landmarks.index(name) for name in self.inputs.landmarks]
+        most, clips, long = self.inputs.max_frames, [], 0
         for first, stop in frames_of(signs, poses):
             own = measure(chosen.xyz[first:stop], chosen.landmarks)
-            clips.append(features(chosen.xyz[first:stop][:, columns], own if own[1] > 0 else whole))
-        if long := sum(len(clip) > self.max_frames for clip in clips):
+            clip = features(chosen.xyz[first:stop][:, columns], own if own[1] > 0 else whole)
+            clips.append(clip[:most])
+            long += len(clip) > most
+        if long:
             warnings.warn(
-                f"{long} of {len(clips)} signs are longer than the {self.max_frames} frames that the model looks at: "
+                f"{long} of {len(clips)} signs are longer than the {most} frames that the model looks at: "
                 "their beginnings are embedded",
                 InputWarning,
                 stacklevel=2,
             )
         if self.zero_pad_as_frames is not None:
             clips = [np.pad(clip, ((0, max(0, self.zero_pad_as_frames - len(clip))), (0, 0))) for clip in clips]
-        return Embeddings(self.towers.embed_clips(clips), self.space)
+        return Embeddings(in_batches(self.towers.clip_vectors, clips), self.space)
+
+
+# Batches --------------------------------------------------------------------------------------------------------------
+
+
+def in_batches(
+    run: Callable[[np.ndarray, np.ndarray], np.ndarray], items: Sequence[np.ndarray]
+) -> Float32[np.ndarray, "items hidden"]:
+    """What `run` makes of items of any lengths, in their order: items of about one length run together."""
+    found: np.ndarray | None = None
+    for some in packed([len(item) for item in items]):
+        padded = np.zeros((len(some), len(items[some[0]]), *items[some[0]].shape[1:]), items[some[0]].dtype)
+        there = np.zeros(padded.shape[:2], bool)
+        for row, i in enumerate(some):
+            padded[row, : len(items[i])], there[row, : len(items[i])] = items[i], True
+        vectors = run(padded, there)
+        found = np.empty((len(items), vectors.shape[1]), np.float32) if found is None else found
+        found[some] = vectors
+    return np.empty((0, 0), np.float32) if found is None else found
+
+
+def packed(lengths: Sequence[int], most: int = PACKED) -> Iterator[list[int]]:
+    """Batches of indices, the longest item of each first: padded, a batch holds at most `most` steps, or one item.
+
+    Items of a batch differ in length by a tenth, or by two steps.
+    """
+    batch: list[int] = []
+    for i in np.argsort(lengths, kind="stable")[::-1].tolist():
+        longest = lengths[batch[0]] if batch else 0
+        if batch and (longest * (len(batch) + 1) > most or longest - lengths[i] > max(2, longest // 10)):
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
 
 
 # Signs -> features ----------------------------------------------------------------------------------------------------
@@ -145,9 +198,9 @@ def features(xyz: Float32[np.ndarray, "frames landmarks 3"], body: Body) -> Floa
 # Words -> tokens ------------------------------------------------------------------------------------------------------
 
 
-def prompt(text: str, tags: tuple[str, str]) -> str:
+def prompt(text: str, tags: tuple[str, str] | None) -> str:
     """What a text looks like to the model: tags are words to it, and nothing special."""
-    return f"<{tags[0]}> <{tags[1]}> {text}"
+    return f"<{tags[0]}> <{tags[1]}> {text}" if tags else text
 
 
 def check_tags(written: str, signed: str) -> tuple[str, str]:
@@ -179,14 +232,14 @@ class Words:
         self.tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
 
     @classmethod
-    def read(cls, path: Path, expected: int, settings: Mapping[str, object]) -> "Words":
+    def read(cls, path: Path, expected: int, *, lowercase: bool = False) -> "Words":
         """The vocabulary in a file, which holds as many tokens as the model expects."""
         vocabulary = path.read_text(encoding="utf-8").splitlines()
         if len(vocabulary) != expected:
             raise InputError(
                 f"{path}: {len(vocabulary)} tokens, but the model has {expected}: put the vocabulary of its own there"
             )
-        return cls(vocabulary, lowercase=bool(settings.get("lowercase", False)))
+        return cls(vocabulary, lowercase=lowercase)
 
     def tokens(self, text: str) -> list[int]:
         """Numbers of tokens, without [CLS] and [SEP]."""

@@ -6,6 +6,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -22,9 +23,18 @@ def commit() -> str | None:
     return described.stdout.strip() or None
 
 
-def record(metric: str, value: float, unit: str, target: str = "", corpus: str = "synthetic") -> None:
-    """Print a number and write it into the book, with when, what and where."""
-    print(f"{metric:70} {value:10.4g} {unit} {'(target ' + target + ')' if target else ''}", flush=True)
+def record(
+    metric: str,
+    value: float,
+    unit: str,
+    target: str = "",
+    corpus: str = "synthetic",
+    interval: tuple[float, float] | None = None,
+) -> None:
+    """Print a number, with what holds 95 % of it, and write it into the book, with when, what and where."""
+    between = f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else ""
+    notes = f"({between})" * bool(between) + f"(target {target})" * bool(target)
+    print(f"{metric:70} {value:10.4g} {unit} {notes}", flush=True)
     entry = {
         "date": datetime.date.today().isoformat(),
         "commit": commit(),
@@ -34,10 +44,14 @@ def record(metric: str, value: float, unit: str, target: str = "", corpus: str =
         "value": round(value, 4),
         "unit": unit,
         "target": target or None,
+        "interval": between or None,
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
     }
     with BOOK.open("a", encoding="utf-8") as book:
         book.write(json.dumps(entry) + "\n")
+
+
+WIDE = ("perturbation", "segmentation")  # metrics "row: column" become tables of rows and columns
 
 
 def tables() -> None:
@@ -48,13 +62,7 @@ def tables() -> None:
         latest.setdefault(entry["bench"], {})[entry["corpus"], entry["metric"]] = entry
     page = PAGE.read_text(encoding="utf-8")
     for bench, entries in latest.items():
-        rows = ["| corpus | what | value | target | commit |", "|---|---|---|---|---|"]
-        rows += [
-            f"| {entry['corpus']} | {entry['metric']} | {entry['value']:.4g} {entry['unit']} "
-            f"| {entry['target'] or ''} | {entry['commit']} |"
-            for entry in entries.values()
-        ]
-        table = "\n".join(rows)
+        table = "\n".join((_wide if bench in WIDE else _long)(entries.values()))
         page = re.sub(
             rf"(<!-- {bench} -->\n).*?(<!-- end -->)",
             lambda mark, table=table: f"{mark[1]}{table}\n{mark[2]}",
@@ -62,6 +70,35 @@ def tables() -> None:
             flags=re.DOTALL,
         )
     PAGE.write_text(page, encoding="utf-8")
+
+
+def _long(entries: Iterable[dict[str, object]]) -> list[str]:
+    rows = ["| corpus | what | value | target | commit |", "|---|---|---|---|---|"]
+    return rows + [
+        f"| {entry['corpus']} | {entry['metric']} | {entry['value']:.4g} {entry['unit']} "
+        f"| {entry['target'] or ''} | {entry['commit']} |"
+        for entry in entries
+    ]
+
+
+def _wide(entries: Iterable[dict[str, object]]) -> list[str]:
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    columns: dict[str, object] = {}
+    commits: dict[str, None] = {}
+    for entry in entries:
+        row, column = str(entry["metric"]).rsplit(": ", 1)
+        value = f"{entry['value']:.2f}" if entry["unit"] in ("x", "1/s") else f"{entry['value']:.1f}"
+        between = f" ({entry['interval']})" if entry.get("interval") else ""
+        cells.setdefault((str(entry["corpus"]), row), {})[column] = value + between
+        columns[column] = entry["unit"]
+        commits[str(entry["commit"])] = None
+    rows = ["| corpus | what | " + " | ".join(f"{name}, {unit}" for name, unit in columns.items()) + " |"]
+    rows.append("|---|---|" + "---|" * len(columns))
+    rows += [
+        f"| {corpus} | {row} | {' | '.join(found.get(name, '') for name in columns)} |"
+        for (corpus, row), found in cells.items()
+    ]
+    return [*rows, "", f"Measured at {', '.join(commits)}."]
 
 
 if __name__ == "__main__":

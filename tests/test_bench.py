@@ -2,10 +2,13 @@ from dataclasses import replace
 from itertools import pairwise, permutations
 
 import numpy as np
+import perturbation
 import pytest
 import quality
+import results
 
 from seasign.synthesis import synthesize
+from seasign.types import Span
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +172,76 @@ def test_targets_ask_more_where_something_has_no_partner():
     assert limits[quality.BASIS, "default: f1@0.50"] == pytest.approx(best - 0.5)
     assert limits[quality.PAUSE, "default: f1@0.50"] == pytest.approx(best + 3)
     assert (quality.WRONG, "default: f1@0.50") not in limits
+
+
+# --- Faults of a segmentation -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", perturbation.FAULTS)
+def test_a_fault_keeps_signs_in_order_and_apart_and_grows_with_its_strength(episode, name):
+    fault, strengths = perturbation.FAULTS[name]
+    signs = [Span(sign.start, sign.end) for sign in episode.signs]
+    assert list(fault(signs, 0.0, rng())) == signs
+    changed = []
+    for strength in strengths.values():
+        found = fault(signs, strength, rng())
+        assert all(sign.start < sign.end for sign in found)
+        assert all(a.end <= b.start for a, b in pairwise(found))
+        changed.append(len(set(found) ^ set(signs)))
+    assert 0 < changed[0] <= changed[1] <= changed[2] or name == "jitter edges"  # which moves them all at once
+
+
+def test_edges_move_by_as_much_as_they_say_and_shared_ones_together(episode):
+    moved = perturbation.jitter(episode.signs, 0.05, rng())
+    assert len(moved) > 0.99 * len(episode.signs)
+    edges, true = (np.unique([(sign.start, sign.end) for sign in signs]) for signs in (moved, episode.signs))
+    assert np.median(np.abs(edges[:, None] - true).min(axis=1)) == pytest.approx(0.6745 * 0.05, rel=0.1)
+    assert len(edges) <= len(true)
+
+
+def test_faults_are_as_frequent_as_they_say(episode):
+    signs = episode.signs
+    touching = sum(b.start - a.end <= perturbation.TRANSITION for a, b in pairwise(signs))
+    short = sum(perturbation.TRANSITION < b.start - a.end <= perturbation.REST for a, b in pairwise(signs))
+    counts = {
+        name: len(fault(signs, strengths.get("25 %", 0.05), rng())) - len(signs)
+        for name, (fault, strengths) in perturbation.FAULTS.items()
+    }
+    about = 0.05 * len(signs)
+    assert counts["split signs"] == pytest.approx(0.25 * len(signs), abs=about)
+    assert counts["merge neighbours"] == pytest.approx(-0.25 * touching, abs=about)
+    assert counts["close rests up to 1 s"] == pytest.approx(-0.25 * short, abs=about)
+    assert counts["delete signs"] == pytest.approx(-0.25 * len(signs), abs=about)
+    assert 0.1 * len(signs) < counts["insert signs in rests"] <= 0.25 * len(signs)  # some find no room
+    assert counts["jitter edges"] == pytest.approx(0, abs=about)
+
+
+def test_new_signs_stand_in_rests(episode):
+    new = set(perturbation.insert(episode.signs, 0.5, rng())) - set(episode.signs)
+    edges = [(a.end, b.start) for a, b in pairwise(episode.signs)]
+    assert all(any(start <= sign.start and sign.end <= end for start, end in edges) for sign in new)
+
+
+# --- The book ---------------------------------------------------------------------------------------------------------
+
+
+def test_wide_tables_have_a_row_for_what_stands_before_the_colon_and_a_column_for_what_follows(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "BOOK", tmp_path / "book.jsonl")
+    monkeypatch.setattr(results, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr("sys.argv", ["bench/perturbation.py"])
+    results.PAGE.write_text("Before\n<!-- perturbation -->\nold\n<!-- end -->\nAfter\n")
+    results.record("split: default", 1, "points")
+    results.record("split: default", -1.25, "points", interval=(-2.0, 0.0))
+    results.record("split: as published", 3, "points")
+    results.record("merge, 10 %: default", 4, "points")
+    results.tables()
+    lines = results.PAGE.read_text().splitlines()
+    assert lines[:6] == [
+        "Before",
+        "<!-- perturbation -->",
+        "| corpus | what | default, points | as published, points |",
+        "|---|---|---|---|",
+        "| synthetic | split | -1.2 (-2.0 to 0.0) | 3.0 |",
+        "| synthetic | merge, 10 % | 4.0 |  |",
+    ]
+    assert lines[-2:] == ["<!-- end -->", "After"]

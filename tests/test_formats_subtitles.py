@@ -213,6 +213,19 @@ def test_srt_reads_what_is_found_in_the_wild(file):
     assert cues[0].text == '{\\an8}Hello <font color="#fff">there</font>'
 
 
+def test_srt_times_with_fewer_decimals_are_decimals_and_stay_as_written(file):
+    text = "1\n00:00:01,5 --> 00:00:02.50\na\n\n2\n00:00:03,005 --> 0:00:04,05\nb\n"
+    with pytest.warns(InputWarning, match=r"3 times have fewer than three decimals; 00:00:01,5 is read as 1\.5 s"):
+        subtitles = srt.read(file(".srt", text))
+    assert [(cue.start, cue.end) for cue in subtitles.cues] == [(1.5, 2.5), (3.005, 4.05)]
+    first, second = subtitles.cues
+    out = file(".srt", "")
+    srt.write(out, replace(subtitles, cues=(first, replace(second, start=3.1, end=4.15))))
+    assert out.read_text() == text.replace("00:00:03,005", "00:00:03,100").replace("0:00:04,05", "0:00:04,150")
+    with pytest.raises(InputError, match=r"expected .start --> end., found .00:01\.5 --> 00:02\.500"):
+        vtt.read(file(".vtt", "WEBVTT\n\n00:01.5 --> 00:02.500\na\n"))
+
+
 def test_ttml_reads_text_ids_and_nested_times(file):
     cues = ttml.read(file(".ttml", TTML)).cues
     assert [cue.text for cue in cues] == [

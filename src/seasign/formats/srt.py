@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seasign.formats.disk import read_text, write_text
 from seasign.formats.timed_text import (
-    TIMING,
+    SHORT_TIMING,
     TWO_TIMES,
     broken_timing,
     cut,
@@ -33,6 +33,7 @@ def read(path: Path, *, skip_broken: bool = False) -> Subtitles:
 
     A cue is a line of times, the number above it, if there is one, and all text down to the next cue, so that empty
     lines inside a text belong to it. The number is the cue's `id`; coordinates behind the times are its `settings`.
+    Times with one or two decimals are read as what they say, `,5` being half a second, with a warning that counts them.
 
     Args:
         skip_broken: Leave cues without readable times where they are, instead of refusing the file.
@@ -51,7 +52,7 @@ def read(path: Path, *, skip_broken: bool = False) -> Subtitles:
     ]
     cues, spans, broken = [], [], []
     for i, following in pairwise([*heads, len(lines)]):
-        timing = TIMING.fullmatch(lines[i].text)
+        timing = SHORT_TIMING.fullmatch(lines[i].text)
         if timing is None:
             broken.append((i + 1, broken_timing(lines[i].text)))
             continue
@@ -67,6 +68,11 @@ def read(path: Path, *, skip_broken: bool = False) -> Subtitles:
         )
         spans += [(lines[i].start + timing.start(group), lines[i].start + timing.end(group)) for group in (1, 2)]
     settle_broken(path, broken, skip=skip_broken)
+    if short := [stamp for stamp in (text[slice(*span)] for span in spans) if stamp[-4] not in ".,"]:
+        found = (
+            f"{len(short)} times have fewer than three decimals; {short[0]} is read as {parse_stamp(short[0]) / 1000} s"
+        )
+        warn(f"{path}: {found}")
     if not cues:
         raise InputError(f"{path}: no times such as '00:00:01,000 --> 00:00:02,500' were found; is it SubRip?")
     warn_of_odd_times(path, cues)

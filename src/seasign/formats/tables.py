@@ -163,7 +163,10 @@ def _number(row: Row, column: str) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise InputError(f"{row[0]}{column}: {value!r} is not a finite number: write it like 12.345")
+        what = "is not a finite number: write it like 12.345"
+        if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]*,[0-9]+\s*", value):
+            what = f"has a decimal comma: export with points, like {value.strip().replace(',', '.')}"
+        raise InputError(f"{row[0]}{column}: {value!r} {what}")
     return number
 
 

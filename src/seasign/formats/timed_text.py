@@ -15,8 +15,10 @@ from seasign.types import Cue, Document, InputError, InputWarning, Span, Subtitl
 
 NAMES = {".vtt": "WebVTT", ".srt": "SubRip", ".ttml": "TTML"}
 
-_STAMP = r"(?:[0-9]{1,9}:)?[0-5][0-9]:[0-5][0-9][.,][0-9]{3}"
-TIMING = re.compile(rf"[ \t]*({_STAMP})[ \t]*-->[ \t]*({_STAMP})(?:[ \t]+(.*))?")
+_STAMP = r"((?:[0-9]{1,9}:)?[0-5][0-9]:[0-5][0-9][.,][0-9]{%s})"
+TIMING, SHORT_TIMING = (  # as it should be; also with fewer decimals
+    re.compile(rf"[ \t]*{stamp}[ \t]*-->[ \t]*{stamp}(?:[ \t]+(.*))?") for stamp in (_STAMP % "3", _STAMP % "1,3")
+)
 TWO_TIMES = re.compile(r"[ \t]*[0-9:]{1,9}:[0-9]{1,2}[.,][0-9]{1,3}[ \t]*\S{0,4}[ \t]*[0-9:]{1,9}:[0-9]{1,2}[.,][0-9]")
 
 _LINE = re.compile(r"([^\r\n]*)(?:\r\n|\r|\n|\Z)")
@@ -60,18 +62,20 @@ def whole_milliseconds(seconds: float | Fraction) -> int:
 
 
 def parse_stamp(stamp: str) -> int:
-    """Milliseconds of `[hours:]MM:SS.mmm`, the point being `.` or `,`."""
+    """Milliseconds of `[hours:]MM:SS.mmm`, the point being `.` or `,`; fewer decimals are decimals too."""
+    whole, decimals = stamp.replace(",", ".").split(".")
     seconds = 0
-    for part in stamp[:-4].split(":"):
+    for part in whole.split(":"):
         seconds = 60 * seconds + int(part)
-    return 1000 * seconds + int(stamp[-3:])
+    return 1000 * seconds + int(decimals.ljust(3, "0"))
 
 
 def format_stamp(milliseconds: int, like: str = "00:00:00.000") -> str:
-    """Write a time as `like` writes its own; hours stay away as long as there are none."""
-    hours = like[: -len(":MM:SS.mmm")]
+    """Write a time as `like` writes its own, to the millisecond; hours stay away as long as there are none."""
+    point = "," if "," in like else "."
+    hours = like.split(point)[0][: -len(":MM:SS")]
     seconds, rest = divmod(milliseconds, 1000)
-    stamp = f"{seconds // 60 % 60:02}:{seconds % 60:02}{like[-4]}{rest:03}"
+    stamp = f"{seconds // 60 % 60:02}:{seconds % 60:02}{point}{rest:03}"
     return f"{seconds // 3600:0{len(hours or '00')}}:{stamp}" if hours or seconds >= 3600 else stamp
 
 

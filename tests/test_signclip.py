@@ -1,10 +1,13 @@
 """SignCLIP: the published outputs, and what batches, padding and lengths must not change."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -29,6 +32,7 @@ from seasign.models.signclip_embedder import (  # noqa: E402
     measure,
     packed,
 )
+from seasign.models.signclip_onnx import OnnxTowers, export  # noqa: E402
 from seasign.types import InputError, InputWarning, Poses, Sign  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden" / "signclip_tiny"
@@ -278,3 +282,28 @@ def test_tags_have_other_names_and_unknown_ones_are_warned_of():
     assert check_tags("en", "lis") == ("en", "ise")
     with pytest.warns(InputWarning, match="no released model has seen the language tag 'xxx'"):
         check_tags("en", "xxx")
+
+
+# Exported -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the exporter, about itself
+def test_exported_towers_give_the_same_vectors_without_torch(tmp_path, case_a, monkeypatch):
+    pytest.importorskip("onnxscript")
+    model = tiny()
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # checks of shapes would make them constant
+    export(model, tmp_path)
+    towers = OnnxTowers(tmp_path, threads=1)
+    for length in (1, 9, 32):
+        clips = [clip[:length] for clip in clips_of(case_a)]
+        expected = clip_vectors(model, clips)
+        np.testing.assert_allclose(in_batches(towers.clip_vectors, clips), expected, atol=1e-4)
+    texts = [np.array([2, *text, 3]) for text in tokens_of(case_a)]
+    np.testing.assert_allclose(in_batches(towers.text_vectors, texts), case_a["pooled_text"], atol=1e-4)
+    code = (
+        "import sys, pathlib; from seasign.models.signclip_onnx import OnnxTowers; "
+        "OnnxTowers(pathlib.Path(sys.argv[1])); print('torch' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"

@@ -7,8 +7,11 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from seasign.solver import Prices, Problem, Sweep, sweep, tables
+from seasign.types import Alternative
 
 LIKELIEST = 8  # first signs, and last signs, that the runs of a cue are made of
+APART = 0.5  # seconds by which the start or the end of another choice differs
+MOST, LEAST = 5, 0.01  # alternatives of a cue, and the least probability of one
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,32 @@ class Posterior:
         hit: Float64[np.ndarray, " cues"] = self.signed * near.sum(axis=1)
         return hit
 
+    def alternatives(
+        self, times: Float64[np.ndarray, "cues 2"], taken: Bool[np.ndarray, " cues"]
+    ) -> list[tuple[Alternative, ...]]:
+        """The likeliest runs that start or end elsewhere, each as likely as all that are near it; the likeliest first.
+
+        Args:
+            times: Where the cues are put; what is near is no alternative for those that are `taken` to be there.
+        """
+        weights = self.weights * self.signed[:, None]
+        weights[taken[:, None] & _near(self.runs, times)] = 0
+        found = np.empty((len(weights), MOST, 3))
+        for choice in range(MOST):
+            found[:, choice, :2] = chosen = self.runs[np.arange(len(weights)), weights.argmax(axis=1)]
+            near = _near(self.runs, chosen)
+            found[:, choice, 2] = (weights * near).sum(axis=1)
+            weights[near] = 0
+        order = np.argsort(-found[..., 2], axis=1, kind="stable")
+        ranked = np.take_along_axis(found, order[..., None], axis=1).tolist()
+        return [tuple(Alternative(*one) for one in ones if one[2] >= LEAST) for ones in ranked]
+
+
+def _near(runs: Float64[np.ndarray, "cues runs 2"], times: Float64[np.ndarray, "cues 2"]) -> Bool[np.ndarray, "cues runs"]:
+    """Which runs start and end less than half a second from the times of their cue."""
+    near: Bool[np.ndarray, "cues runs"] = (np.abs(runs - times[:, None]) < APART).all(axis=-1)
+    return near
+
 
 def iou(a: Float64[np.ndarray, "*rows 2"], b: Float64[np.ndarray, "*rows2 2"]) -> Float64[np.ndarray, "..."]:
     """Intersection over union of starts and ends, broadcast against each other."""
@@ -96,12 +125,14 @@ def infer_at(problem: Problem, prices: Prices, temperatures: Sequence[float]) ->
         cues = slice(table.start, table.stop)
         for setting, (of_cue, (_, _, after)) in enumerate(zip(likeliest, marginals, strict=True)):
             k, j = (columns[cues] for columns in of_cue)
-            of_first = forward.free[cues, setting][rows, k] + table.first[rows, setting, k]
-            of_last = after[cues][rows, j] + table.last[rows, setting, j]
-            length = np.abs(table.rise[rows, setting, k][:, :, None] - table.fall[rows, setting, j][:, None])
+            own = np.minimum(
+                table.rising[rows, setting, k][:, :, None] + table.longer[rows, setting, j][:, None],
+                table.falling[rows, setting, k][:, :, None] + table.shorter[rows, setting, j][:, None],
+            )
+            around = forward.free[cues, setting][rows, k][:, :, None] + after[cues][rows, j][:, None]
             from_, to = table.begin[rows, 0, j][:, None], table.end[rows, 0, j][:, None]
             fits = (k[:, :, None] >= from_) & (k[:, :, None] < to)
-            gains[setting, cues] = np.where(fits, of_first[:, :, None] + of_last[:, None] - length, -np.inf)
+            gains[setting, cues] = np.where(fits, own + around, -np.inf)
     every, found = np.arange(len(starts))[:, None], []
     for gain, (k, j), (first, last, _), total in zip(gains, likeliest, marginals, forward.total.tolist(), strict=True):
         each = gain.reshape(len(gain), -1)
@@ -115,7 +146,7 @@ def infer_at(problem: Problem, prices: Prices, temperatures: Sequence[float]) ->
 
 
 def margins(
-    problem: Problem, prices: Prices, forward: Sweep, times: Float64[np.ndarray, "cues 2"], apart: float = 0.5
+    problem: Problem, prices: Prices, forward: Sweep, times: Float64[np.ndarray, "cues 2"], apart: float = APART
 ) -> Float64[np.ndarray, " cues"]:
     """By how much the best alignment in which a cue starts or ends elsewhere costs more than the best of all.
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Bool, Float64, Int
 
 from seasign.types import Costs, Span
 
@@ -189,21 +189,20 @@ def sweep(
     prefix = np.full((count, width + 1), -np.inf)
     ended = nothing  # the last run was taken: the signs that are left are free
     for table in laid or tables(problem, prices, plus, temperature):
+        stacked = np.full((count, table.levels * width + 1), -np.inf)
         for row, cue in enumerate(range(table.start, table.stop)):
             states[cue] = state[:, :-1]
             frees[cue], kept = _open(table, row, state, untaken, plus)
-            first = frees[cue, :, :width] + table.first[row]
-            rising = first + table.rise[row]
+            free = frees[cue, :, :width]
             if table.whole:
-                plus.accumulate(rising, axis=1, out=prefix[:, 1:])
+                plus.accumulate(free + table.rising[row], axis=1, out=prefix[:, 1:])
                 left = _pick(prefix, table.left[row, 0])
             else:
-                left = _ranges(rising, table.left[row], table.levels, plus)
-            right = _ranges(first - table.rise[row], table.right[row], table.levels, plus)
-            left -= table.fall[row]
-            right += table.fall[row]
+                left = _ranges(free + table.rising[row], table.left[row], stacked, plus)
+            right = _ranges(free + table.falling[row], table.right[row], stacked, plus)
+            left += table.longer[row]
+            right += table.shorter[row]
             take = plus(left, right, out=takes[cue])
-            take += table.last[row]
             kept += drop
             plus(kept[:, 1:-1], take, out=kept[:, 1:-1])
             state = kept
@@ -245,10 +244,12 @@ class Table:
     stop: int
     low: Int[np.ndarray, "rows geometries"]
     origin: Int[np.ndarray, "rows geometries"]  # the sign that is column 0 as a first sign
-    first: Float64[np.ndarray, "rows settings width"]  # all that the first sign decides
-    last: Float64[np.ndarray, "rows settings width"]  # all that the last sign decides
-    rise: Float64[np.ndarray, "rows settings width"]  # w_dur * start of the first sign
-    fall: Float64[np.ndarray, "rows settings width"]  # w_dur * break point of the last sign
+    # all that the first sign decides, and that the last one does; a run gains rising + longer or falling + shorter of
+    # them, whichever is less: the first where it lasts longer than its cue
+    rising: Float64[np.ndarray, "rows settings width"]
+    falling: Float64[np.ndarray, "rows settings width"]
+    longer: Float64[np.ndarray, "rows settings width"]
+    shorter: Float64[np.ndarray, "rows settings width"]
     begin: Int[
         np.ndarray, "rows geometries width"
     ]  # for each last sign, the first columns begin .. end - 1 may go with it
@@ -289,7 +290,6 @@ def _table(
 ) -> Table:
     """The gains of the cues start .. stop - 1."""
     width, count = problem.width, len(problem.sign_start)
-    w_dur, w_gap, w_sim = (weight[:, None] / temperature for weight in (prices.w_dur, prices.w_gap, prices.w_sim))
     rows = slice(start, stop)
     lows = problem.low.T[rows]  # rows x geometries
     before = np.concatenate((np.full_like(problem.low.T[:1], -1), problem.low.T))[rows]
@@ -302,15 +302,16 @@ def _table(
     gaps = np.concatenate(([0.0], np.cumsum(np.maximum(0, problem.sign_start[1:] - problem.sign_end[:-1]))))
     break_point = problem.sign_end[last] - (cue_end - cue_start)
 
-    first_gain = w_gap * gaps[first] - np.abs(cue_start - problem.sign_start[first]) / temperature
-    last_gain = -w_gap * gaps[last] - np.abs(cue_end - problem.sign_end[last]) / temperature
+    early, late = np.abs(cue_start - problem.sign_start[first]), np.abs(cue_end - problem.sign_end[last])
+    of_first = [problem.sign_start[first], -early, gaps[first]]
+    of_last = [break_point, -late, -gaps[last]]
     if problem.rewards is not None:
         rewards = problem.rewards.transpose(1, 0, 2)[rows]
-        taken = np.clip(first - lows[..., None], 0, width)
-        first_gain = first_gain - w_sim * np.take_along_axis(rewards, taken, axis=2)
-        last_gain = last_gain + w_sim * rewards[..., 1:]
-    first_gain = np.where(beyond_first, -np.inf, first_gain)
-    last_gain = np.where(beyond_last, -np.inf, last_gain)
+        of_first.append(-np.take_along_axis(rewards, np.clip(first - lows[..., None], 0, width), axis=2))
+        of_last.append(rewards[..., 1:])
+    weights = np.stack([prices.w_dur, np.ones(len(prices)), prices.w_gap, prices.w_sim][: len(of_first)], axis=1)
+    rising, falling = _weigh(weights / temperature, of_first, beyond_first)
+    shorter, longer = _weigh(weights / temperature, of_last, beyond_last)
 
     end = np.clip(last - origin[..., None] + 1, 0, width)  # first columns up to each last sign ...
     begin = np.clip(problem.block[last] - origin[..., None], 0, end)  # ... and in its block
@@ -331,10 +332,10 @@ def _table(
         stop,
         lows,
         origin,
-        first_gain,
-        last_gain,
-        w_dur * problem.sign_start[first],
-        w_dur * break_point,
+        rising,
+        falling,
+        longer,
+        shorter,
         begin,
         end,
         whole,
@@ -347,6 +348,24 @@ def _table(
         np.append(np.where((moved == stood), moved, width + 1), np.full((*moved.shape[:2], 1), width + 1), axis=2),
         levels,
     )
+
+
+def _weigh(
+    weights: Float64[np.ndarray, "settings terms"],
+    terms: Sequence[Float64[np.ndarray, "rows geometries width"]],
+    beyond: Bool[np.ndarray, "rows geometries width"],
+) -> tuple[Float64[np.ndarray, "rows settings width"], Float64[np.ndarray, "rows settings width"]]:
+    """The sum of the terms, once per setting, and the same with the first term taken away instead; -inf beyond."""
+    if len(weights) > 1 and beyond.shape[1] == 1:
+        table = np.concatenate(terms, axis=1)
+        up, down = weights @ table, (weights * np.r_[-1, np.ones(len(terms) - 1)]) @ table
+    else:
+        slope, *rest = (weight[:, None] * term for weight, term in zip(weights.T, terms, strict=True))
+        level = sum(rest[1:], rest[0])
+        up, down = level + slope, level - slope
+    if beyond.any():
+        up, down = (np.where(beyond, -np.inf, total) for total in (up, down))
+    return up, down
 
 
 def _lookups(
@@ -394,14 +413,17 @@ def _open(
 def _ranges(
     values: Float64[np.ndarray, "settings width"],
     lookups: Int[np.ndarray, "lookups geometries width"],
-    levels: int,
+    stacked: Float64[np.ndarray, "settings places"],
     plus: np.ufunc,
 ) -> Float64[np.ndarray, "settings width"]:
-    """`plus` over the range of columns that each column looks up; -inf where the range is empty."""
-    count, width = values.shape
-    stacked = np.full((count, levels * width + 1), -np.inf)  # [level * width + c]: over the 2**level columns from c
+    """`plus` over the range of columns that each column looks up; -inf where the range is empty.
+
+    Args:
+        stacked: Room, -inf at first: [level * width + c] is for the 2**level columns from c, and the last for nothing.
+    """
+    width = values.shape[1]
     stacked[:, :width] = values
-    for level in range(1, levels):
+    for level in range(1, stacked.shape[1] // width):
         half, at = 1 << level - 1, level * width
         plus(
             stacked[:, at - width : at - half],
@@ -457,12 +479,18 @@ def _backtrack(
             begin, end = table.begin[row, geometry, last], table.end[row, geometry, last]
             if count == 1 and begin[0] < end[0]:  # a slice: half the time of a single setting would go into masks
                 some = slice(int(begin[0]), int(end[0]))
-                gain = found.free[cue, :, some] + table.first[row, :, some]
-                gain -= np.abs(table.rise[row, :, some] - table.fall[row, 0, last[0]])
+                gain = np.minimum(
+                    table.rising[row, :, some] + table.longer[row, 0, last[0]],
+                    table.falling[row, :, some] + table.shorter[row, 0, last[0]],
+                )
+                gain += found.free[cue, :, some]
                 opened = begin + _earliest(gain)
             else:
-                gain = found.free[cue, :, :width] + table.first[row]
-                gain -= np.abs(table.rise[row] - table.fall[row, settings, last][:, None])
+                gain = np.minimum(
+                    table.rising[row] + table.longer[row, settings, last][:, None],
+                    table.falling[row] + table.shorter[row, settings, last][:, None],
+                )
+                gain += found.free[cue, :, :width]
                 gain[(columns[:-1] < begin[:, None]) | (columns[:-1] >= end[:, None])] = -np.inf
                 opened = _earliest(gain)
             first[taken, cue] = (table.origin[row] + opened)[taken]

@@ -2,7 +2,7 @@
 
     python bench/calibration.py
 
-Prints the constants of `seasign.confidence.DEFAULT`. Episodes are those of bench/quality.py, with other seeds; what is
+Prints the constants of `seasign.confidence.CALIBRATION`. Episodes are those of bench/quality.py, with other seeds; what is
 tested are seeds that the fit has not seen.
 """
 
@@ -13,7 +13,7 @@ from quality import CONDITIONS, auroc, found_first, make
 from results import record
 
 import seasign
-from seasign.confidence import DEFAULT, Calibration, Evidence, calibrate, examine, judge
+from seasign.confidence import CALIBRATION, Calibration, Evidence, calibrate, examine, judge
 from seasign.posterior import infer, iou
 from seasign.solver import lay_out, price_list, sweep
 from seasign.types import Costs, InputWarning
@@ -56,7 +56,7 @@ def main() -> None:
     margin = tuple(round(float(np.nanquantile(beyond[:, side], 0.9)), 3) for side in (0, 1))
     found = Calibration(weights, margin)
     print(found)
-    for calibration, label in ((found, "new"), (DEFAULT, "default")):
+    for calibration, label in ((found, "new"), (CALIBRATION, "default")):
         p, ok, covered, area, first = [], [], [], [], []
         for name in names:
             for seed in TEST:

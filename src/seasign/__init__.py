@@ -2,7 +2,7 @@
 
 from importlib.metadata import version as _version
 
-from seasign.alignment import PRESETS, Preset, align, assign, join_neighbours, shift
+from seasign.alignment import PRESETS, align, assign, join_neighbours, shift
 from seasign.decoding import Argmax, Decoded, Decoder, Likeliest, SemiMarkov, Threshold
 from seasign.embedding import Embedder, compare
 from seasign.formats import read, read_cues, read_poses, read_signs, write
@@ -17,15 +17,18 @@ from seasign.synthesis import Episode, synthesize
 from seasign.timeline import draw_timeline
 from seasign.types import (
     Alignment,
+    Calibration,
     Confidence,
     Costs,
     Cue,
     Embeddings,
+    Example,
     InputError,
     InputWarning,
     Lag,
     Normalization,
     Poses,
+    Preset,
     Sign,
     Span,
     Subtitles,
@@ -41,6 +44,7 @@ __all__ = [
     "TRAINING_FREE",
     "Alignment",
     "Argmax",
+    "Calibration",
     "Comparison",
     "Confidence",
     "Costs",
@@ -52,6 +56,7 @@ __all__ = [
     "Embeddings",
     "Episode",
     "Evaluation",
+    "Example",
     "Found",
     "InputError",
     "InputWarning",

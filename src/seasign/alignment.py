@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from math import isfinite
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
-from seasign.confidence import CERTAIN, UNSIGNED, examine, judge
+from seasign.confidence import CALIBRATION, CERTAIN, UNSIGNED, examine, judge
 from seasign.decoding import Decoder
 from seasign.embedding import NEIGHBOURS, Embedder, compare, normalize, weigh_evidence
 from seasign.lag import CLEAR, estimate_lag, shifts
@@ -21,6 +21,7 @@ from seasign.solver import Problem, lay_out, nearest, price_list, solve
 from seasign.solver import times as times_of
 from seasign.types import (
     Alignment,
+    Calibration,
     Confidence,
     Costs,
     Cue,
@@ -28,6 +29,7 @@ from seasign.types import (
     InputWarning,
     Normalization,
     Poses,
+    Preset,
     Rows,
     Sign,
     Span,
@@ -35,15 +37,6 @@ from seasign.types import (
 
 ROWS = get_args(Rows)
 EVIDENCE = 1.0  # seconds of cost that a nat of evidence from similarities is worth, at the default w_sim
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Settings that belong together. Seconds for the starts and for the ends of the cues."""
-
-    costs: Costs
-    lag: tuple[float, float] | Literal["auto"]
-    padding: tuple[float, float]
 
 
 # Source: Jiang et al. 2025 (SEA, arXiv:2512.08094): the settings published for each corpus
@@ -68,6 +61,7 @@ def align(
     lag: tuple[float, float] | Literal["auto"] = "auto",
     padding: tuple[float, float] = (0.0, 0.0),
     pins: Mapping[int, tuple[float, float]] = MappingProxyType({}),
+    calibration: Calibration = CALIBRATION,
 ) -> Alignment:
     """Move each cue onto the signing that says it: segment, embed, find the lag, shift, assign, pad.
 
@@ -80,6 +74,7 @@ def align(
             and warns when no lag stands out and it is a guess. It is added first.
         padding: Seconds added to starts and ends at last; viewers and annotators like a cue to stay up for a while.
         pins: Cue (its index) -> its true start and end, in seconds of the signing: as `assign`.
+        calibration: How sure is sure; `calibrate` fits it.
     Raises:
         InputError: As `segment` and `assign`; both an embedder and a similarity are given.
     Source: Jiang et al. 2025 (SEA, arXiv:2512.08094), the order of operations of the authors' align.py @ 13b6a58.
@@ -108,7 +103,9 @@ def align(
         replace(cue, start=cue.start + start, end=cue.end + end)
         for cue, start, end in zip(cues, *by.tolist(), strict=True)
     ]
-    alignment = assign(shifted, signs, similarity, costs=costs, normalization=normalization, pins=pins)
+    alignment = assign(
+        shifted, signs, similarity, costs=costs, normalization=normalization, pins=pins, calibration=calibration
+    )
     return replace(
         alignment, cues=shift(alignment.cues, padding), lag=found, shifts=tuple(zip(*by.tolist(), strict=True))
     )
@@ -141,6 +138,7 @@ def assign(
     costs: Costs = Costs(),
     normalization: Normalization = Normalization(),
     pins: Mapping[int, tuple[float, float]] = MappingProxyType({}),
+    calibration: Calibration = CALIBRATION,
 ) -> Alignment:
     """Give every cue one run of neighbouring signs or none, at the least total cost, and the best times to the cue.
 
@@ -154,6 +152,7 @@ def assign(
         similarity: Higher is better; `normalization` says how it is scaled. None aligns by time alone.
         pins: Cue (its index) -> its true start and end. It takes the signs whose middles lie there; the cues before
             it have those before, and the cues after it those after.
+        calibration: Turns what speaks for the times of a cue into its confidence.
     Raises:
         InputError: A cue can reach no free sign although none may be dropped (the message names it); pins out of
             order; a similarity of another shape or with values that are not finite; costs or times that are no prices
@@ -187,7 +186,7 @@ def assign(
             sure[own.start] = replace(CERTAIN, start=(part.pin[0],) * 2, end=(part.pin[1],) * 2)
         elif part.cues[0] < part.cues[1]:
             some = None if similarity is None else similarity[own, theirs]
-            solved = _solve(in_time[own], ordered[theirs], some, costs, normalization, order[own])
+            solved = _solve(in_time[own], ordered[theirs], some, costs, normalization, order[own], calibration)
             groups[:, own], chosen[:, own] = solved.groups + theirs.start, solved.runs + theirs.start
             times[own], sure[own], cost = solved.times, solved.confidence, cost + solved.cost
     first, stop = groups
@@ -251,6 +250,7 @@ def _solve(
     costs: Costs,
     normalization: Normalization,
     numbers: Int[np.ndarray, " cues"],
+    calibration: Calibration,
 ) -> _Solved:
     """Runs, times and confidence of cues and signs in order of time; `numbers` are those of the cues in the file."""
     times = np.array([(cue.start, cue.end) for cue in cues], float)
@@ -260,7 +260,7 @@ def _solve(
         return _Solved(nothing, nothing, times, float(prices.drop[0]) * len(cues), [UNSIGNED] * len(cues))
     problem = lay_out(cues, signs, costs) if signs else None
     if problem is not None and similarity is not None:
-        problem = _rewarded(problem, similarity, costs, normalization)
+        problem = rewarded(problem, similarity, costs, normalization)
     solution = solve(problem, prices) if problem is not None else None
     if problem is None or solution is None or solution.stuck[0] < len(cues):
         stuck = 0 if solution is None else int(solution.stuck[0])
@@ -277,9 +277,8 @@ def _solve(
         return _Solved(groups, runs, np.where(taken[:, None], edges, times), cost, unknown)
     posterior = infer(problem, prices, costs.temperature)
     found = np.where(taken[:, None], posterior.likeliest_overlap(), times)
-    return _Solved(
-        groups, runs, found, cost, judge(examine(problem, prices, solution.sweep, found), posterior.signed, taken)
-    )
+    evidence = examine(problem, prices, solution.sweep, found)
+    return _Solved(groups, runs, found, cost, judge(evidence, posterior.signed, taken, calibration))
 
 
 def reward(
@@ -295,7 +294,7 @@ def reward(
     return replace(problem, rewards=np.cumsum(summed, axis=1, out=summed)[None])
 
 
-def _rewarded(
+def rewarded(
     problem: Problem,
     similarity: Float[np.ndarray, "cues signs"],
     costs: Costs,

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
 from seasign.posterior import Posterior, infer_at, margins
 from seasign.solver import Prices, Problem, Sweep
-from seasign.types import Confidence
+from seasign.types import Alternative, Calibration, Confidence, InputError
 
 NAN = float("nan")
 CERTAIN = Confidence(1.0, 1.0, (NAN, NAN), (NAN, NAN), float("inf"))  # a person said so
@@ -17,16 +18,8 @@ TEMPERATURES = (1.0, 3.0)  # at which the probability of a hit is looked at
 LIMIT = 1e-4  # probabilities are kept this far from 0 and 1
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """A logistic regression from features to the probability of a hit, and how far intervals reach beyond quantiles."""
-
-    weights: tuple[float, ...]  # of 1, then of the features
-    margin: tuple[float, float]  # seconds added on both sides of the interval of the start, of the end
-
-
 # Measured on synthetic episodes: bench/calibration.py
-DEFAULT = Calibration((-1.9576, 0.3248, -0.1922, 0.5603, -0.0197, 3.2258, -1.8887), (0.0, 0.0))
+CALIBRATION = Calibration((-1.9576, 0.3248, -0.1922, 0.5603, -0.0197, 3.2258, -1.8887), (0.0, 0.0))
 
 
 @dataclass(frozen=True)
@@ -62,15 +55,27 @@ def judge(
     evidence: Evidence,
     signed: Float64[np.ndarray, " cues"],
     taken: Bool[np.ndarray, " cues"],
-    calibration: Calibration = DEFAULT,
+    calibration: Calibration = CALIBRATION,
+    alternatives: Sequence[tuple[Alternative, ...]] = (),
 ) -> list[Confidence | None]:
-    """The confidence in every cue; `taken` says which have a run."""
+    """The confidence in every cue; `taken` says which have a run.
+
+    Raises:
+        InputError: The calibration was fitted on other features.
+    """
+    if len(calibration.weights) != evidence.features.shape[1] + 1:
+        found, expected = len(calibration.weights), evidence.features.shape[1] + 1
+        raise InputError(f"the calibration has {found} weights, not {expected}: it is of another version; fit it again")
     probability = 1 / (1 + np.exp(-(calibration.weights[0] + evidence.features @ np.array(calibration.weights[1:]))))
-    low, high = evidence.low - calibration.margin, evidence.high + calibration.margin
+    middle = (evidence.low + evidence.high) / 2  # a margin below 0 leaves no less than that
+    low = np.minimum(evidence.low - calibration.margin, middle)
+    high = np.maximum(evidence.high + calibration.margin, middle)
     return [
-        Confidence(p if has else 0.0, certain, (start, end), (from_, to), gap if has else NAN)
-        for p, has, certain, (start, from_), (end, to), gap in zip(
-            *(column.tolist() for column in (probability, taken, signed, low, high, evidence.margin)), strict=True
+        Confidence(p if has else 0.0, certain, (start, end), (from_, to), gap if has else NAN, others, tuple(seen))
+        for p, has, certain, (start, from_), (end, to), gap, seen, others in zip(
+            *(c.tolist() for c in (probability, taken, signed, low, high, evidence.margin, evidence.features)),
+            alternatives or repeat((), len(taken)),
+            strict=True,
         )
     ]
 

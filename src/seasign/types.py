@@ -5,7 +5,7 @@ Inside `seasign` there are only seconds, counted from the first frame; spans are
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
@@ -138,6 +138,36 @@ class Costs:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """What turns evidence into probabilities and intervals."""
+
+    weights: tuple[float, ...]  # of a logistic regression: of 1, then of the features of `confidence`
+    margin: tuple[float, float]  # seconds by which the interval of the start, of the end reaches beyond its quantiles
+    provenance: Mapping[str, object] | None = None  # what it was fitted on, and how good it was elsewhere
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings that belong together. Seconds for the starts and for the ends of the cues."""
+
+    costs: Costs
+    lag: tuple[float, float] | Literal["auto"]
+    padding: tuple[float, float]
+    calibration: Calibration | None = None  # None: as it comes
+    provenance: Mapping[str, object] | None = None  # how it was found
+
+
+@dataclass(frozen=True)
+class Example:
+    """An episode whose truth is known: to tune and to calibrate on."""
+
+    signs: tuple[Sign, ...]
+    cues: tuple[Cue, ...]  # as delivered
+    reference: tuple[Cue, ...]  # the same cues on their signing; those that nobody signs in [brackets]
+    similarity: Float[np.ndarray, "cues signs"] | None = None  # higher is better
+
+
+@dataclass(frozen=True)
 class Stretch:
     """A stretch of cues with one lag, in seconds."""
 
@@ -165,6 +195,13 @@ class Lag:
 
 
 @dataclass(frozen=True)
+class Alternative(Span):
+    """Where else a cue may be signed."""
+
+    probability: float
+
+
+@dataclass(frozen=True)
 class Confidence:
     """How sure the aligner is of one cue."""
 
@@ -173,6 +210,8 @@ class Confidence:
     start: tuple[float, float]  # seconds: 90 % of the times that the start may have
     end: tuple[float, float]
     margin: float  # by how much the best alternative, at least half a second away, costs more; NaN: there is no run
+    alternatives: tuple[Alternative, ...] = ()  # half a second away or more, likeliest first
+    evidence: tuple[float, ...] = ()  # what the probability is made of, before calibration; none of a pin
 
 
 @dataclass(frozen=True)
@@ -186,3 +225,5 @@ class Alignment:
     confidence: tuple[Confidence, ...] | None = None  # one per cue
     lag: Lag | None = None  # as it was estimated, if it was
     shifts: tuple[tuple[float, float], ...] | None = None  # the lag of each cue's start and end, added first
+    rewards: tuple[float, ...] | None = None  # what similarities took off the cost of each cue's run
+    pins: Mapping[int, tuple[float, float]] = field(default_factory=dict)  # cues whose times were given

@@ -4,9 +4,11 @@ Steps take Poses and give Poses, whose points are then no longer pixels; a missi
 network fills it in at last. Every step keeps the number and order of the landmarks it is given.
 """
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from importlib.resources import files
 
 import numpy as np
 from jaxtyping import Float32, Int
@@ -146,3 +148,35 @@ def _between(
     mixed *= weight.reshape(-1, *(1,) * (values.ndim - 1))
     mixed += low
     return mixed
+
+
+# What only the taggers of 2026 do ------------------------------------------------------------------------------------
+
+
+def from_wrists(poses: Poses) -> Poses:
+    """Measure every hand from its own wrist, that of the hand model."""
+    xyz = poses.xyz.copy()
+    for side in SIDES:
+        hand = [poses.landmarks.index(name) for name in HANDS if name.startswith(f"{side}_")]
+        xyz[:, hand] -= xyz[:, hand[:1]]
+    return replace(poses, xyz=xyz)
+
+
+def velocity(xyz: Float32[np.ndarray, "frames points 3"], fps: Fraction) -> Float32[np.ndarray, "frames points 3"]:
+    """How far every point has moved since the frame before, per second and axis; 0 in the first frame."""
+    moved = np.zeros_like(xyz)
+    np.subtract(xyz[1:], xyz[:-1], out=moved[1:])
+    moved *= np.float32(fps)
+    return moved
+
+
+def statistics_2026() -> dict[str, list[object]]:
+    """Points, and their mean and standard deviation, that the published weights of 2026 were trained with.
+
+    They come with no checkpoint, but with another package, so they are kept here.
+
+    Source: sign-language-processing/pose-anonymization @ fd10f15 (MIT), pose_normalization.json, its 50 points.
+    """
+    table = json.loads((files("seasign.models") / "statistics_2026.json").read_text(encoding="utf-8"))
+    mean, std = zip(*table.values(), strict=True)
+    return {"points": list(table), "mean": list(mean), "std": list(std)}

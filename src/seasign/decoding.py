@@ -130,9 +130,9 @@ class SemiMarkov:
     .37 and .33 s in the DGS Corpus, BOSTON-104 and NCSLGR, standard deviation of the logarithm .56, .41 and .63. They
     do not agree in where a sign ends: signs there have medians of .16, .33 and .17 s.
 
-    What divided by its share counts as likelihood is a probability whose network saw the classes as frequent as they
-    are. The loss of the 2023 networks weighs classes by the inverse of their shares, so theirs need no division:
-    dividing by those weights instead reads a sign a second and less (docs/segmentation.md).
+    A probability over the share of its tag is a likelihood. The loss of the 2023 networks weighs tags by the inverse
+    of their shares, so they say likelihoods as they are; dividing by those weights, too, would read a sign a second
+    and less. `weight` and `s` were chosen on one signer of BOSTON-104 and hold for the other (docs/segmentation.md).
 
     Source: our own; a hidden Markov model with explicit durations (Levinson 1986).
     """
@@ -140,7 +140,7 @@ class SemiMarkov:
     m: float = 0.38  # seconds: the most likely interval
     s: float = 0.55  # spread of its logarithm
     longest: float = 3.0  # seconds: no interval is longer
-    weight: float = 1.0  # of what is seen; 0: the prior alone
+    weight: float = 0.3  # of a frame, since neighbours say much the same; 0: the prior alone
     shares: tuple[float, float, float] = (1.0, 1.0, 1.0)  # of B, I and O, where the network was trained; any scale
 
     def decode(self, tags: Float[np.ndarray, "frames 3"], fps: Fraction) -> Decoded:

@@ -14,7 +14,7 @@ from seasign.cli import cli
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "seasign"
-COMMANDS_WITHOUT_FUNCTION = {"demo", "doctor"}
+COMMANDS_WITHOUT_FUNCTION = {"checkpoints", "demo", "doctor"}
 STAGES = {
     "alignment",
     "confidence",

@@ -11,6 +11,7 @@ import click
 
 import seasign
 from seasign.cli.align import align
+from seasign.cli.checkpoints import checkpoints
 from seasign.cli.demo import demo, doctor
 from seasign.cli.evaluate import compare_runs, evaluate
 from seasign.cli.signing import estimate_poses, segment
@@ -47,7 +48,7 @@ def cli() -> None:
     """Move subtitles onto the signing that says them."""
 
 
-for command in (align, estimate_poses, segment, evaluate, compare_runs, demo, doctor):
+for command in (align, estimate_poses, segment, evaluate, compare_runs, checkpoints, demo, doctor):
     cli.add_command(command)
 
 

@@ -1,0 +1,112 @@
+"""`checkpoints list | pull | convert | verify`: weights of networks."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from seasign import checkpoints as store
+from seasign.cli.options import EXISTING, JSON, QUIET
+from seasign.types import InputError
+
+
+@click.group()
+def checkpoints() -> None:
+    """List, fetch, convert and verify the weights of networks."""
+
+
+@checkpoints.command("list")
+@JSON
+def list_(as_json: bool) -> None:
+    """Say what is published, under which licence, and what was pulled."""
+    pulled = store.list_published()
+    if as_json:
+        rows = [{"name": name, "pulled": folder and str(folder)} for name, folder in pulled.items()]
+        click.echo(json.dumps([row | asdict(store.PUBLISHED[str(row["name"])]) for row in rows], ensure_ascii=False))
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("name", "parameters", "licence", "trained on", "what it is", "here"):
+        table.add_column(heading, justify="right" if heading == "parameters" else "left", no_wrap=heading == "name")
+    for name, folder in pulled.items():
+        known = store.PUBLISHED[name]
+        here = "yes" if folder else "no"
+        table.add_row(name, f"{known.parameters:,}", known.licence, known.trained_on, known.about, here)
+    Console().print(table)
+
+
+@checkpoints.command()
+@click.argument("name")
+@click.option("--from", "address", metavar="URL", help="Another place of the same file.")
+@QUIET
+def pull(name: str, address: str | None, quiet: bool) -> None:
+    """Fetch a published checkpoint, verify and convert it.
+
+    NAME is one that `seasign checkpoints list` shows. A download that broke off goes on where it was.
+    """
+    with _progress(name, quiet) as progress:
+        folder = store.pull(name, address=address, progress=progress)
+    if not quiet:
+        config = json.loads((folder / store.CONFIG).read_text(encoding="utf-8"))
+        known = store.PUBLISHED[name]
+        checked = "as published" if known.sha256 or known.git_blob else "recorded; what was published is not known"
+        click.echo(f"sha256    {config['provenance']['sha256']} ({checked})\nwrote     {folder}")
+
+
+@checkpoints.command()
+@click.argument("file", type=EXISTING)
+@click.option("-o", "--output", metavar="FOLDER", type=EXISTING, required=True, help="The checkpoint to write.")
+@QUIET
+def convert(file: Path, output: Path, quiet: bool) -> None:
+    """Turn FILE into a checkpoint: TorchScript, Lightning's .ckpt, torch.save or safetensors.
+
+    Nothing in FILE is run: what is neither tensor nor plain container is refused by its name.
+    """
+    config = store.convert(file, output)
+    if not quiet:
+        click.echo(f"model     {config['model']}, {config['parameters']:,} parameters")
+        click.echo(f"licence   {config['licence'] or 'not known: ask those who trained it'}")
+        click.echo(f"sha256    {config['provenance']['sha256']}\nwrote     {output}")
+
+
+@checkpoints.command()
+@click.argument("checkpoint", metavar="[NAME or FOLDER]", required=False)
+@QUIET
+def verify(checkpoint: str | None, quiet: bool) -> None:
+    """Hash the files of a checkpoint anew and build its network; without NAME, of all that were pulled."""
+    names = [checkpoint] if checkpoint else [name for name, folder in store.list_published().items() if folder]
+    failed = []
+    for name in names:
+        try:
+            digest = store.verify(name)
+        except InputError as error:
+            failed.append(str(error))
+        else:
+            if not quiet:
+                click.echo(f"whole     {name}, sha256 {digest}")
+    if failed:
+        raise InputError("\n".join(failed))
+    if not names and not quiet:
+        click.echo("nothing was pulled yet; see: seasign checkpoints list")
+
+
+@contextmanager
+def _progress(name: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar, on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

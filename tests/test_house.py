@@ -72,6 +72,14 @@ def test_models_know_types_formats_and_how_tags_are_read(path):
     assert imports_of(path) <= {"types", "formats", "models", "segmentation", "decoding"}
 
 
+def test_training_knows_everything_but_commands_and_the_loop_no_model():
+    for path in (SOURCE / "training").glob("*.py"):
+        assert imports_of(path) <= STAGES | {"types", "formats", "models", "corpora", "checkpoints", "training"}, (
+            path.name
+        )
+    assert imports_of(SOURCE / "training" / "loop.py") == {"types", "formats", "training"}
+
+
 def test_every_module_has_its_place():
     modules = {path.stem for path in SOURCE.glob("*.py")} - {"__init__", "__main__"}
     assert modules == STAGES | {"types", "jobs"}

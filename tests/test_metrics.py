@@ -20,12 +20,14 @@ from seasign.metrics import (
     Found,
     _pair_by_text,
     count_cues,
+    count_runs,
     cut_evenly,
     evaluate,
     evaluate_baselines,
     evaluate_drops,
     evaluate_signs,
     find_dropped,
+    match,
     prepare_cues,
 )
 from seasign.types import Cue, InputError, InputWarning, Span
@@ -325,6 +327,23 @@ def test_the_published_precision_hides_what_the_cue_precision_shows():
     assert counts.precision[0.5] == 100
     assert counts.cue_precision[0.5] == 50
     assert counts.reversed == 2
+
+
+@settings(max_examples=200)
+@given(episodes(), rates, st.data())
+def test_many_estimates_painted_on_one_axis_count_like_each_alone(episode, fps, data):
+    reference, estimate = episode
+    rows = [[Cue(*data.draw(spans()), cue.text) for cue in estimate] for _ in range(3)]
+    cues, measured = match(reference, estimate)
+    assume(cues)
+    prepared = prepare_cues(*np.array([(cue.start, cue.end) for cue in cues], float).T, float(fps))
+    times = np.array([[(row[j].start, row[j].end) for j, _ in measured] for row in rows], float).reshape(3, -1, 2)
+    own = np.array([i for _, i in measured], int)
+    found = [count_runs(prepared, times[..., 0], times[..., 1], own, threshold).tolist() for threshold in THRESHOLDS]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)
+        alone = [evaluate(reference, row, fps=fps).pooled for row in rows]
+    assert found == [[list(counts.ratio(f"f1@{t:.2f}")) for counts in alone] for t in THRESHOLDS]
 
 
 @settings(max_examples=25)

@@ -316,26 +316,44 @@ def _score(
     bracketed = {i for i, cue in enumerate(reference) if _is_bracketed(cue)}
     dropped = _dropped(len(reference), partner, estimate)
     marked = {i for i, cue in zip(partner, estimate, strict=True) if i >= 0 and EXCLUDED in cue.text} - bracketed
-    kept = {i: k for k, i in enumerate(i for i in range(len(reference)) if i not in bracketed and i not in marked)}
-    measured = [
-        (kept.get(i, -1), cue)
-        for i, cue in zip(partner, estimate, strict=True)
-        if (i in kept if i >= 0 else not (_is_bracketed(cue) or EXCLUDED in cue.text))
-    ]
-    cues = [reference[i] for i in kept]
-    true_times = np.array([(cue.start, cue.end) for cue in cues], dtype=float).reshape(-1, 2)
-    times = np.array([(cue.start, cue.end) for _, cue in measured], dtype=float).reshape(-1, 2) + shift
-    own = np.array([i for i, _ in measured], dtype=np.intp)
-    counts = count_cues(prepare_cues(true_times[:, 0], true_times[:, 1], fps), times[:, 0], times[:, 1], own)
+    cues, measured = match(reference, estimate, partner)
+    times = np.array([(estimate[j].start, estimate[j].end) for j, _ in measured], dtype=float).reshape(-1, 2) + shift
+    own = np.array([i for _, i in measured], dtype=np.intp)
+    counts = count_cues(prepare_cues(*_times(cues), fps), times[:, 0], times[:, 1], own)
     return replace(
         counts,
-        different_texts=sum(i >= 0 and not _say_the_same(cues[i], cue) for i, cue in measured),
+        different_texts=sum(i >= 0 and not _say_the_same(cues[i], estimate[j]) for j, i in measured),
         excluded_brackets=len(bracketed),
         excluded_marked=len(marked),
         excluded_estimates=len(estimate) - len(measured),
         dropped=len(dropped),
         rightly_dropped=len(dropped & bracketed),
     )
+
+
+def match(
+    reference: Sequence[Cue], estimate: Sequence[Cue], partner: Sequence[int] | None = None
+) -> tuple[list[Cue], list[tuple[int, int]]]:
+    """The cues of the reference that are measured; and of the estimate, each with the place of its own among those.
+
+    The place is -1 where a cue has none. Times do not matter: one match serves every estimate with the same texts.
+
+    Args:
+        partner: Per estimated cue, the index of its reference cue, or -1; None pairs as `evaluate` does.
+    """
+    partner = _pair(reference, estimate) if partner is None else partner
+    marked = {i for i, cue in zip(partner, estimate, strict=True) if i >= 0 and EXCLUDED in cue.text}
+    left = [i for i, cue in enumerate(reference) if not (_is_bracketed(cue) or i in marked)]
+    kept = {i: place for place, i in enumerate(left)}
+    return [reference[i] for i in left], [
+        (j, kept.get(i, -1))
+        for j, (i, cue) in enumerate(zip(partner, estimate, strict=True))
+        if (i in kept if i >= 0 else not (_is_bracketed(cue) or EXCLUDED in cue.text))
+    ]
+
+
+def _times(cues: Sequence[Cue]) -> tuple[Float[np.ndarray, "cues"], Float[np.ndarray, "cues"]]:
+    return np.array([cue.start for cue in cues], float), np.array([cue.end for cue in cues], float)
 
 
 def _is_bracketed(cue: Cue) -> bool:
@@ -508,6 +526,50 @@ def count_cues(
     )
 
 
+def count_runs(
+    reference: PreparedCues,
+    starts: Float[np.ndarray, "rows estimates"],
+    ends: Float[np.ndarray, "rows estimates"],
+    partner: Int[np.ndarray, "estimates"],
+    threshold: float = 0.5,
+) -> Int[np.ndarray, "rows 2"]:
+    """Part and whole of the F1 over runs of frames, as `count_cues` counts them, for many estimates of one episode.
+
+    The estimates are painted one behind the other on one axis.
+
+    Args:
+        partner: Per cue of an estimate, the index of its own reference cue, or -1; the same in every row.
+    """
+    rows, cues = starts.shape
+    frames = round(reference.fps * reference.limit)
+    behind = frames * np.arange(rows)[:, None]
+    first, last = (
+        (np.rint(reference.fps * np.clip(times, 0, reference.limit)).astype(np.intp) + behind).ravel()
+        for times in (starts, ends)
+    )
+    painted = _paint_frames(first, last, rows * frames)
+    seen = np.flatnonzero(painted.labels >= 0)
+    row, cue = np.divmod(painted.labels[seen], cues)
+    begin, end, own = painted.edges[seen] - frames * row, painted.edges[seen + 1] - frames * row, partner[cue]
+
+    # a run meets the true runs of its own cue, which mostly are one
+    truth = reference.runs
+    order = np.argsort(truth.labels, kind="stable")
+    labels = truth.labels[order]
+    stop = np.where(own < 0, 0, np.searchsorted(labels, own, side="right"))
+    run, place = _pair_ranges(np.where(own < 0, 0, np.searchsorted(labels, own)), stop)
+    true_run = order[place]
+    true_begin, true_end = truth.edges[true_run], truth.edges[true_run + 1]
+    common = np.minimum(end[run], true_end) - np.maximum(begin[run], true_begin)
+    iou = common / (end[run] - begin[run] + true_end - true_begin - common)
+    best = np.lexsort((-iou, run))[np.flatnonzero(np.diff(run, prepend=-1))]
+    hit = best[(iou[best] >= threshold) & (common[best] > 0)]
+    hits = np.unique(row[run[hit]] * len(truth.labels) + true_run[hit]) // len(truth.labels)
+    tp = np.bincount(hits, minlength=rows)
+    whole = np.bincount(row, minlength=rows) + np.count_nonzero(truth.labels >= 0)
+    return np.stack((2 * tp, whole), axis=1)
+
+
 def _distinct(*frames: Int[np.ndarray, "_"]) -> Int[np.ndarray, "_"]:
     """Sorted, each once; several times as fast as `np.unique` where most of it is in order."""
     merged = np.sort(np.concatenate(frames), kind="stable")
@@ -521,13 +583,18 @@ def _check_finite(starts: Float[np.ndarray, "cues"], ends: Float[np.ndarray, "cu
 
 
 def _paint(starts: Float[np.ndarray, "cues"], ends: Float[np.ndarray, "cues"], fps: float, limit: float) -> Runs:
-    """Paint the cues in the order given, later over earlier, on frames [0, round(fps * limit)); halves go to even.
+    """Paint the cues in the order given, later over earlier, on frames [0, round(fps * limit)); halves go to even."""
+    first, last = (np.rint(fps * np.clip(times, 0, limit)).astype(np.intp) for times in (starts, ends))
+    return _paint_frames(first, last, round(fps * limit))
+
+
+def _paint_frames(first: Int[np.ndarray, "cues"], last: Int[np.ndarray, "cues"], frames: int) -> Runs:
+    """Paint the cues, which cover the frames [first, last), in the order given, later over earlier.
 
     The axis is cut where any cue starts or ends, so a piece shows the largest index among the cues that cover it. Each
     cue is entered as two blocks of 2^k pieces that cover it, and blocks are halved from the largest down: O(n log n).
     """
-    first, last = (np.rint(fps * np.clip(times, 0, limit)).astype(np.intp) for times in (starts, ends))
-    edges = _distinct(np.array([0, round(fps * limit)]), first, last)
+    edges = _distinct(np.array([0, frames]), first, last)
     first, last = np.searchsorted(edges, first), np.searchsorted(edges, last)
     cues = np.flatnonzero(first < last)
     size = np.frexp(last[cues] - first[cues])[1] - 1

@@ -5,8 +5,10 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from seasign.models.features import BODY, HANDS
 from seasign.segmentation import phrases
 from seasign.synthesis import Stress, synthesize
+from seasign.types import Poses
 
 
 def film(path, times, size=(64, 48), ticks=90_000, rate=25, spot=None):
@@ -99,3 +101,12 @@ def _reported(index, cue, true, run, rng):
         "run": [run.start, run.stop],
         "reading_speed": len(cue.text) / cue.duration,
     }
+
+
+def holistic(seed, frames=20, landmarks=BODY + HANDS, fps=25, lost=0.1):
+    """Random poses in MediaPipe's layout, or with other landmarks; a share of the points is missing."""
+    rng = np.random.default_rng(seed)
+    xyz = rng.normal(300, 100, (frames, len(landmarks), 3)).astype(np.float32)
+    confidence = (rng.random((frames, len(landmarks))) >= lost).astype(np.float32)
+    xyz[confidence == 0] = np.nan
+    return Poses(xyz, confidence, Fraction(fps), tuple(landmarks))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planted import holistic
 from seasign.formats import pose
 from seasign.models.features import (
     BODY,
@@ -21,19 +22,10 @@ from seasign.models.features import (
     select,
     turn_hand,
 )
-from seasign.types import InputError, Poses
+from seasign.types import InputError, InputWarning, Poses
 
 SHARED = Path(__file__).parents[2] / "shared"
 POINTS = BODY + HANDS
-
-
-def draw(seed, frames=20, landmarks=POINTS, fps=25, lost=0.1):
-    """Random points, some of them missing."""
-    rng = np.random.default_rng(seed)
-    xyz = rng.normal(300, 100, (frames, len(landmarks), 3)).astype(np.float32)
-    confidence = (rng.random((frames, len(landmarks))) >= lost).astype(np.float32)
-    xyz[confidence == 0] = np.nan
-    return Poses(xyz, confidence, Fraction(fps), tuple(landmarks))
 
 
 def of(poses, *names):
@@ -71,7 +63,7 @@ def test_hands_and_flow_are_those_that_the_networks_of_2023_saw():
 
 
 def test_landmarks_are_found_by_name_whatever_their_order():
-    poses = draw(0)
+    poses = holistic(0)
     order = np.random.default_rng(1).permutation(len(POINTS))
     shuffled = Poses(
         poses.xyz[:, order], poses.confidence[:, order], poses.fps, tuple(POINTS[number] for number in order)
@@ -95,16 +87,32 @@ def test_landmarks_are_found_by_name_whatever_their_order():
 )
 def test_what_is_missing_is_named(landmarks, message):
     with pytest.raises(InputError, match=message):
-        select(draw(0, landmarks=landmarks), POINTS)
+        select(holistic(0, landmarks=landmarks), POINTS)
 
 
 def test_poses_without_frames_are_refused():
     with pytest.raises(InputError, match="no frames"):
-        select(draw(0, frames=0), POINTS)
+        select(holistic(0, frames=0), POINTS)
+
+
+def test_a_hand_that_is_never_seen_is_said_and_two_are_refused():
+    left = [name for name in HANDS if name.startswith("LEFT")]
+    with pytest.warns(InputWarning, match="none of 20 frames shows the left hand"):
+        select(hide(holistic(0), left), POINTS)
+    with pytest.raises(InputError, match="none of 20 frames shows a hand"):
+        select(hide(holistic(0), HANDS), POINTS)
+    assert select(hide(holistic(0), HANDS), BODY).landmarks == BODY  # nobody asked for hands
+
+
+def test_poses_without_depth_are_said():
+    poses = holistic(0)
+    poses.xyz[..., 2] *= 0
+    with pytest.warns(InputWarning, match="no depth"):
+        select(poses, POINTS)
 
 
 def test_hiding_hides_those_named_and_nothing_else():
-    poses = draw(0, lost=0)
+    poses = holistic(0, lost=0)
     hidden = hide(poses, LEGS + HIPS)
     gone = np.isnan(hidden.xyz).all(axis=(0, 2))
     assert {name for name, there in zip(POINTS, ~gone, strict=True) if not there} == {*LEGS, *HIPS}
@@ -118,13 +126,13 @@ def test_hiding_hides_those_named_and_nothing_else():
 
 @given(st.integers(0, 1000), st.floats(0.1, 10), st.floats(-1000, 1000))
 def test_normalizing_undoes_scale_and_place(seed, scale, by):
-    poses = draw(seed)
+    poses = holistic(seed)
     moved = replace(poses, xyz=(poses.xyz * scale + by).astype(np.float32))
     np.testing.assert_allclose(normalize_shoulders(moved).xyz, normalize_shoulders(poses).xyz, atol=1e-3)
 
 
 def test_shoulders_become_the_unit_over_the_frames_that_show_both():
-    poses = normalize_shoulders(draw(3))
+    poses = normalize_shoulders(holistic(3))
     right, left = (of(poses, name)[:, 0] for name in SHOULDERS)
     assert np.isnan(right + left).any()
     np.testing.assert_allclose(np.nanmean(right + left, axis=0), 0, atol=1e-6)
@@ -132,7 +140,7 @@ def test_shoulders_become_the_unit_over_the_frames_that_show_both():
 
 
 def test_without_shoulders_nothing_is_normalized():
-    poses = draw(0)
+    poses = holistic(0)
     for hidden in SHOULDERS:
         with pytest.raises(InputError, match="none of 20 frames shows both shoulders"):
             normalize_shoulders(hide(poses, [hidden]))
@@ -144,7 +152,7 @@ def test_without_shoulders_nothing_is_normalized():
 
 
 def test_a_whole_part_of_the_rate_takes_frames_as_they_are():
-    poses = draw(0, frames=21, fps=50)
+    poses = holistic(0, frames=21, fps=50)
     half = resample(poses, Fraction(25))
     np.testing.assert_array_equal(half.xyz, poses.xyz[::2])
     np.testing.assert_array_equal(half.confidence, poses.confidence[::2])
@@ -184,7 +192,7 @@ def test_flow_is_length_per_second_and_unknown_where_a_point_was_not_seen():
 
 
 def test_a_turned_hand_looks_the_same_wherever_and_however_large_it_is():
-    poses = draw(5, lost=0)
+    poses = holistic(5, lost=0)
     for side in ("LEFT", "RIGHT"):
         turned = turn_hand(poses, side)
         np.testing.assert_allclose(
@@ -200,7 +208,7 @@ def test_a_turned_hand_looks_the_same_wherever_and_however_large_it_is():
 
 
 def test_a_hand_that_is_missing_or_has_no_plane_is_missing():
-    poses = draw(5, frames=3, lost=0)
+    poses = holistic(5, frames=3, lost=0)
     xyz = poses.xyz.copy()
     hand = [POINTS.index(f"LEFT_HAND_LANDMARKS.{point}") for point in pose.HAND]
     xyz[0, hand], xyz[1, hand] = np.nan, 4

@@ -5,6 +5,7 @@ network fills it in at last. Every step keeps the number and order of the landma
 """
 
 import json
+import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from seasign.formats import pose
-from seasign.types import InputError, Poses
+from seasign.types import InputError, InputWarning, Poses
 
 SIDES = ("LEFT", "RIGHT")
 BODY = tuple(f"POSE_LANDMARKS.{point}" for point in pose.BODY)  # MediaPipe Holistic's, in its order
@@ -29,8 +30,10 @@ def select(poses: Poses, landmarks: Sequence[str]) -> Poses:
     """The named landmarks, in that order.
 
     Raises:
-        InputError: There are no frames, or a landmark is missing; the message names its component when none of that
-            is there (a layout of OpenPose, poses without hands), else the first of those missing.
+        InputError: There are no frames; no frame shows a hand; a landmark is missing, and the message names its
+            component when none of that is there (a layout of OpenPose, poses without hands), else the landmark.
+    Warns:
+        InputWarning: No frame shows one of the hands, or z is 0 throughout.
     """
     if not len(poses.xyz):
         raise InputError("the poses have no frames")
@@ -43,6 +46,19 @@ def select(poses: Poses, landmarks: Sequence[str]) -> Poses:
             f"the network needs {len(landmarks)} landmarks of MediaPipe Holistic; estimate the poses with that"
         )
     index = [column[name] for name in landmarks]
+    hands = {side: [column[name] for name in landmarks if name.startswith(f"{side}_HAND")] for side in SIDES}
+    unseen = [side for side, hand in hands.items() if hand and np.isnan(poses.xyz[:, hand, 0]).all()]
+    if len(unseen) == len(SIDES):
+        raise InputError(f"none of {len(poses.xyz)} frames shows a hand: there is no signing to find")
+    if unseen:
+        message = f"none of {len(poses.xyz)} frames shows the {unseen[0].lower()} hand: the network goes without it"
+        warnings.warn(message, InputWarning, stacklevel=2)
+    z = poses.xyz[:, index, 2]
+    if not (abs(z) > 0).any():
+        message = "the poses have no depth (z is 0 everywhere), which the network was trained with: expect other signs"
+        warnings.warn(message, InputWarning, stacklevel=2)
+    if tuple(landmarks) == poses.landmarks:
+        return poses  # an hour at 50 fps would take another 200 MB
     return replace(poses, xyz=poses.xyz[:, index], confidence=poses.confidence[:, index], landmarks=tuple(landmarks))
 
 
@@ -105,7 +121,8 @@ def flow(xyz: Float32[np.ndarray, "frames points 3"], fps: Fraction) -> Float32[
     Source: the 2023 networks E3 and E4, "optical flow"; they take 0 for NaN.
     """
     moved = np.full(xyz.shape[:2], np.nan, np.float32)
-    moved[1:] = np.linalg.norm(np.diff(xyz, axis=0), axis=2)
+    step = np.diff(xyz, axis=0)
+    np.sqrt(np.einsum("tpc,tpc->tp", step, step), out=moved[1:])
     moved *= np.float32(fps)
     return moved
 

@@ -1,14 +1,19 @@
 from dataclasses import replace
 from itertools import pairwise, permutations
+from pathlib import Path
 
 import numpy as np
 import perturbation
 import pytest
 import quality
 import results
+import segmentation
 
+import seasign
 from seasign.synthesis import synthesize
 from seasign.types import Span
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="module")
@@ -245,3 +250,33 @@ def test_wide_tables_have_a_row_for_what_stands_before_the_colon_and_a_column_fo
         "| synthetic | merge, 10 % | 4.0 |  |",
     ]
     assert lines[-2:] == ["<!-- end -->", "After"]
+
+
+# --- Sets to segment --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="needs the shared data")
+def test_stitched_sentences_are_signs_with_fifths_of_a_second_between():
+    sentences = segmentation.stitched(DATA / "poses")
+    assert [len(signs) for _, signs in sentences] == [6, 14, 14, 10]  # of 7, 16, 14 and 10 glosses: 3 lost all frames
+    for poses, signs in sentences:
+        assert signs[0].start == 0
+        assert signs[-1].end == pytest.approx(poses.duration)
+        joints = [round((b.start - a.end) * 25) for a, b in pairwise(signs)]
+        assert set(joints) <= {4, 5, 10}
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="needs the shared data")
+def test_reduced_poses_are_completed_near_where_the_body_has_its_points():
+    whole = seasign.read_poses(DATA / "poses" / "dgs_example.pose")
+    missing = [f"POSE_LANDMARKS.{name}" for name in ("NOSE", "LEFT_EYE", "MOUTH_RIGHT", "RIGHT_EAR", "LEFT_INDEX")]
+    keep = [k for k, name in enumerate(whole.landmarks) if name not in missing]
+    names = tuple(whole.landmarks[k] for k in keep)
+    reduced = replace(whole, xyz=whole.xyz[:, keep], confidence=whole.confidence[:, keep], landmarks=names)
+    made = segmentation.completed(reduced)
+    assert len(made.landmarks) == 75
+    sides = [whole.landmarks.index(f"POSE_LANDMARKS.{side}_SHOULDER") for side in ("LEFT", "RIGHT")]
+    width = np.nanmedian(np.ptp(whole.xyz[:, sides, 0], axis=1))
+    for name in missing:
+        mine, true = made.xyz[:, made.landmarks.index(name), :2], whole.xyz[:, whole.landmarks.index(name), :2]
+        assert np.nanmedian(np.hypot(*(mine - true).T)) < 0.12 * width, name

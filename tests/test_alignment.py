@@ -1,5 +1,6 @@
 import gzip
 import itertools
+import statistics
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -103,10 +104,10 @@ def test_normalize_survives_similarities_that_overflow_the_published_softmax():
 # --- against brute force ---------------------------------------------------------------------------------------------
 
 
-def price(cue: Cue, run: list[Sign], rewards: np.ndarray, costs: Costs) -> float:
-    """The objective as the paper states it, one run at a time."""
+def price(cue: Cue, run: list[Sign], rewards: np.ndarray, costs: Costs, usual: float = 0.0) -> float:
+    """The objective as the paper states it, one run at a time; pauses count by how they differ from the usual one."""
     start, end = run[0].start, run[-1].end
-    gap = sum(max(0.0, later.start - earlier.end) for earlier, later in itertools.pairwise(run))
+    gap = sum(max(0.0, later.start - earlier.end) - usual for earlier, later in itertools.pairwise(run))
     return (
         abs(cue.start - start)
         + abs(cue.end - end)
@@ -120,6 +121,9 @@ def every_alignment(cues, signs, rewards, costs, windows):
     """Yield the cost and the runs (first, stop) of every alignment that the rules allow."""
     ends = np.maximum.accumulate([sign.end for sign in signs])
     pause = [j for j in range(1, len(signs)) if signs[j].start - ends[j - 1] > costs.max_gap]
+
+    gaps = [max(0.0, later.start - earlier.end) for earlier, later in itertools.pairwise(signs)]
+    usual = statistics.median(gaps) if gaps and costs.skip is not None else 0.0
 
     def go_on(cue, free, cost, runs):
         if cue == len(cues):
@@ -136,7 +140,7 @@ def every_alignment(cues, signs, rewards, costs, windows):
             for last in range(max(first, low), min(high, len(signs) - 1) + 1):
                 if any(first < j <= last for j in pause):
                     break
-                run = price(cues[cue], signs[first : last + 1], rewards[cue, first : last + 1], costs)
+                run = price(cues[cue], signs[first : last + 1], rewards[cue, first : last + 1], costs, usual)
                 yield from go_on(cue + 1, last + 1, cost + skip + run, [*runs, (first, last + 1)])
 
     return go_on(0, 0, 0.0, [])

@@ -143,6 +143,22 @@ def lay_out(cues: Sequence[Span], signs: Sequence[Span], costs: Costs = Costs())
     return Problem(cue_start[None], cue_end[None], sign_start, sign_end, low[None], high[None], block)
 
 
+def pauses(
+    sign_start: Float64[np.ndarray, " signs"], sign_end: Float64[np.ndarray, " signs"], *, usual: bool
+) -> Float64[np.ndarray, " signs"]:
+    """Seconds without a sign from the first sign up to each, so that those inside a run are a difference.
+
+    Args:
+        usual: As published, all of them; otherwise what each pause is longer than the median one, or shorter.
+            Annotators leave a pause after every sign: where signs can be skipped, and cues dropped, charging it would
+            make every sign dearer to take than to leave.
+    """
+    gaps = np.maximum(0, sign_start[1:] - sign_end[:-1])
+    if not usual and len(gaps):
+        gaps -= np.median(gaps)
+    return np.concatenate(([0.0], np.cumsum(gaps)))
+
+
 def nearest(
     middles: Float64[np.ndarray, " cues"], sign_middles: Float64[np.ndarray, " signs"], size: int | None
 ) -> Int[np.ndarray, "cues size"]:
@@ -299,7 +315,7 @@ def _table(
     first, last = origin[..., None] + columns, lows[..., None] + columns
     beyond_first, beyond_last = first >= count, last > problem.high.T[rows, :, None]
     first, last = np.minimum(first, count - 1), np.minimum(last, count - 1)
-    gaps = np.concatenate(([0.0], np.cumsum(np.maximum(0, problem.sign_start[1:] - problem.sign_end[:-1]))))
+    gaps = pauses(problem.sign_start, problem.sign_end, usual=prices.skip is None)
     break_point = problem.sign_end[last] - (cue_end - cue_start)
 
     early, late = np.abs(cue_start - problem.sign_start[first]), np.abs(cue_end - problem.sign_end[last])

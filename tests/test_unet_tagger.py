@@ -80,7 +80,9 @@ def oracle(model, x, fps=FPS):
 
 @pytest.fixture(scope="module")
 def poses():
-    return synthesize(3, duration=12.0).poses
+    flat = synthesize(3, duration=12.0).poses
+    depth = np.random.default_rng(3).normal(0, 1, flat.xyz.shape[:2])
+    return replace(flat, xyz=np.dstack([flat.xyz[..., :2], flat.xyz[..., 2] + depth]).astype(np.float32))
 
 
 # --- Goldens of the published code ------------------------------------------------------------------------------------

@@ -197,12 +197,14 @@ def test_training_and_inference_give_what_the_published_way_gives(frames):
 
 
 @pytest.mark.parametrize("frames", [449, 454])
-@pytest.mark.parametrize("stretch", [64, 192])
-def test_stretches_change_nothing(monkeypatch, frames, stretch):
+@pytest.mark.parametrize(("stretch", "threads"), [(64, 1), (192, 1), (64, 3)])
+def test_stretches_change_nothing(monkeypatch, frames, stretch, threads):
     model, x = tagger(), numbers(frames)
+    torch.set_num_threads(threads)
     monkeypatch.setattr(unet_tagger, "STRETCH", stretch)
     monkeypatch.setattr(unet_tagger, "SIDE_BY_SIDE", 7)
     np.testing.assert_allclose(model.infer(x, FPS), oracle(model, x), atol=1e-5, rtol=0)
+    assert torch.get_num_threads() == threads
 
 
 def test_convolutions_reach_as_far_as_stretches_are_widened():

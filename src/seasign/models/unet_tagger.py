@@ -9,6 +9,7 @@ the published 32 bits err by up to .01 rad of the fastest rotation after an hour
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from types import MappingProxyType
@@ -33,8 +34,9 @@ JOINTS = ((16, 5, 1), (32, 11, 1), (64, 21, 2))  # of the block over joints: cha
 TIME = ((16, 5, 1), (32, 11, 2), (64, 21, 2), (128, 21, 2))  # of the block over time
 GRID = 8  # frames: the product of the strides, of either block
 REACH = 168  # frames to either side that the blocks see together: 34 and 134
-STRETCH = 4096  # frames that the blocks run on at once, about
-SIDE_BY_SIDE = 48  # joints, or hidden channels, that a block runs on at once
+STRETCH = 2048  # frames that the blocks run on at once, about
+LANES = 2  # stretches that run at once, on two threads or more; each takes up to 200 MB
+SIDE_BY_SIDE = 64  # joints, or hidden channels, that a block runs on at once
 PER_SECOND = 50.0  # positions that attention counts in a second
 LONG = 21  # frames of a kernel that is faster by Fourier transforms
 WINDOW = 32  # frames of a short Fourier transform
@@ -99,9 +101,8 @@ class UnetBlock(nn.Module):
     def forward(self, x: Float[Tensor, "batch frames points channels"]) -> Float[Tensor, "batch frames hidden"]:
         """One vector per frame. The memory of x is that of channels-last maps, which convolutions like best."""
         x = x.permute(0, 3, 1, 2)
-        parts = (
-            [x] if self.training else torch.split(x, SIDE_BY_SIDE, dim=3)
-        )  # batch norms learn from all points at once
+        # batch norms learn from all points at once
+        parts = [x] if self.training else torch.split(x, SIDE_BY_SIDE, dim=3)
         return self.fc(torch.cat([self.mean(part) for part in parts], dim=2))  # type: ignore[no-any-return]
 
     def mean(self, x: Float[Tensor, "batch channels frames points"]) -> Float[Tensor, "batch frames points"]:
@@ -316,28 +317,38 @@ class UnetTagger(nn.Module):
         frames[..., 3:] = features.velocity(frames[..., :3], poses.fps)
         return frames
 
-    @torch.inference_mode()
     def infer(self, frames: Float32[np.ndarray, "frames points 6"], fps: Fraction) -> Float32[np.ndarray, "2 frames 4"]:
         """The same of one video and without dropout, signs and phrases, in memory that hardly grows with its length.
 
-        On a GPU most of it is done in bfloat16.
+        Stretches of a long video share the threads: each step of one is too small for that. On a GPU most of it is
+        done in bfloat16.
         """
-        training = self.training
+        training, threads = self.training, torch.get_num_threads()
         self.eval()
         device = self.input_norm.weight.device
-        fourier = device.type == "cpu"
-        cnn = nn.Sequential(*(one.folded(fourier) if isinstance(one, UnetBlock) else one for one in self.frame_cnn))
+        cuda = device.type == "cuda"
+        with torch.inference_mode():
+            blocks = (one.folded(not cuda) if isinstance(one, UnetBlock) else one for one in self.frame_cnn)
+            cnn = nn.Sequential(*blocks)
         size, total = self.settings.num_frames, len(frames)
         stretch = max(1, STRETCH // size) * size
         found = np.empty((2, total, len(CLASSES)), np.float32)
-        for first in range(0, total, stretch):
+
+        @torch.inference_mode()
+        def run(first: int) -> None:
             stop = min(first + stretch, total)
             low = max(0, first - REACH) // GRID * GRID
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            seconds = torch.arange(first, stop, dtype=torch.float64, device=device)[None] / float(fps)
+            with torch.autocast(device.type, torch.bfloat16, enabled=cuda):
                 seen = cnn(torch.from_numpy(frames[low : stop + REACH]).to(device)[None])[:, first - low : stop - low]
-                seconds = torch.arange(first, stop, dtype=torch.float64, device=device)[None] / float(fps)
                 said = self.attend(seen, seconds, total > size)
             found[:, first:stop] = torch.cat(said).float().cpu()
+
+        starts = range(0, total, stretch)
+        lanes = 1 if cuda else min(LANES, threads, len(starts))
+        with ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(threads // lanes,)) as pool:
+            list(pool.map(run, starts))
+        torch.set_num_threads(threads)
         self.train(training)
         return found
 

@@ -80,6 +80,11 @@ def test_training_knows_everything_but_commands_and_the_loop_no_model():
     assert imports_of(SOURCE / "training" / "loop.py") == {"types", "formats", "training"}
 
 
+def test_corpora_know_only_types_and_formats():
+    for path in (SOURCE / "corpora").glob("*.py"):
+        assert imports_of(path) <= {"types", "formats", "corpora"}, path.name
+
+
 def test_every_module_has_its_place():
     modules = {path.stem for path in SOURCE.glob("*.py")} - {"__init__", "__main__"}
     assert modules == STAGES | {"types", "jobs"}

@@ -1,0 +1,1 @@
+"""Corpora on disk -> what there is to learn from; one module per layout."""

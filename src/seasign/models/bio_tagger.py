@@ -3,7 +3,7 @@
 Source: Moryossef et al., Linguistically Motivated Sign Language Segmentation (Findings of EMNLP 2023), configurations
 E1, E1s, E3, E4 and E4s, and sign-language-processing/segmentation @ 5abf908. The names of the tensors are those of that
 code. Differs: poses are brought to the frame rate of the training, and keep their hips as in the training; the
-published tool does neither (with pose-format from 0.9.0 on it hides the hips, which changes a fifth of the tags).
+published tool does neither (with pose-format from 0.9.0 on it hides the hips, which changes a quarter of the tags).
 """
 
 import json

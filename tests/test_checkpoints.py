@@ -24,6 +24,7 @@ import pytest
 import seasign
 from commands import run
 from seasign import checkpoints
+from seasign.checkpoints import pickles
 from seasign.checkpoints.download import download, git_blob, sha256
 from seasign.checkpoints.pickles import read_state
 from seasign.models import features
@@ -240,20 +241,24 @@ def test_a_dotted_name_does_not_reach_through_a_class_that_is_allowed(tmp_path):
 
 
 @pytest.mark.parametrize("target", ["torch._utils _rebuild_tensor_v2", "argparse Namespace", "collections OrderedDict"])
-def test_what_a_pickle_sets_on_the_things_it_may_name_is_gone_with_it(tmp_path, target):
-    state = b"}" + text("__setstate__") + text("collections") + text("OrderedDict") + STACK_GLOBAL + b"s"
+def test_a_pickle_changes_nothing_that_it_may_name(tmp_path, target):
+    def attributes():
+        things = [OrderedDict, *(it for it in vars(pickles).values() if callable(it))]
+        return [(thing, dict(getattr(thing, "__dict__", {})), getattr(thing, "__defaults__", None)) for thing in things]
+
+    before = attributes()
+    state = b"}" + text("__defaults__") + b")s"
     name = b"".join(text(part) for part in target.split()) + STACK_GLOBAL
     for how in (state, NONE + state + b"\x86"):  # __dict__, or slots, which are set one by one
         with pytest.raises(InputError):
             read_state(by_hand(tmp_path, name, how, BUILD))
-    path = zipped({"state_dict": {"a": torch.ones(2)}, "b": argparse.Namespace(c=1)}, tmp_path / "good.pt")
-    assert torch.equal(read_state(path).tensors["a"], torch.ones(2))
+    assert attributes() == before
 
 
 @pytest.mark.parametrize(
     "operations",
     [
-        (b"N", b"r" + struct.pack("<I", 2**32 - 1)),  # LONG_BINPUT: memory for four thousand million notes
+        (b"N", b"r" + struct.pack("<I", 2**22)),  # LONG_BINPUT: memory for four million notes and more
         (b"\x8e" + struct.pack("<Q", 2**62),),  # BINBYTES8
         (b"\x95" + struct.pack("<Q", 2**62), NONE),  # FRAME
         (b"t",),
@@ -488,8 +493,10 @@ def test_a_download_that_broke_off_ends_as_the_file_of_the_server(tmp_path, serv
         server.body, server.tag = BODY[::-1], '"two"'
     elif case == "of another address":
         server.address += "?2"
-    download(server.address, tmp_path / "model.pth")
+    seen = []
+    download(server.address, tmp_path / "model.pth", lambda done, total: seen.append((done, total)))
     assert (tmp_path / "model.pth").read_bytes() == server.body
+    assert seen[-1] == (len(BODY), len(BODY))
     assert [it.name for it in tmp_path.iterdir()] == ["model.pth"]
     asked = None if case in ("has no tag", "of another address") else "bytes=3000000-"
     assert server.asked == [None, asked]
@@ -940,4 +947,4 @@ def test_what_goes_wrong_is_one_line_and_leaves_nothing(tmp_path, cache, monkeyp
     assert result.stderr.count("\n") == 1
     assert says in result.stderr
     assert [it.name for it in tmp_path.rglob("*") if it.is_file()] == ["evil.pth"]
-    assert not (cache / "e1").exists()
+    assert not cache.exists() or not list(cache.iterdir())

@@ -133,7 +133,7 @@ def pull(
             f"seasign checkpoints convert FILE -o {folder}, or: seasign checkpoints pull {name} --from ADDRESS"
         )
     _needs_torch()  # before anything is fetched
-    coming = _cache() / ".coming" / name
+    coming = _cache() / f".{name}"
     coming.mkdir(parents=True, exist_ok=True)
     place, _, file_name = address.partition("?")[0].rpartition("/")
     file = coming / (file_name or "weights")

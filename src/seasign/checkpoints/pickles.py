@@ -187,10 +187,7 @@ def _unpickle(path: Path, file: _Bytes, storages: dict[str, _Storage] | None = N
     file.seek(start)
     data = file.read(end - start)
 
-    # Made anew for every pickle, which could set attributes on them
-    class Record(_Record):
-        pass
-
+    # Made anew for every pickle, which can set attributes on functions that it names
     def rebuild(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> _View:
         if not isinstance(storage, _Storage) or (len(rest) > 2 and rest[2]):  # negated or conjugated: not the numbers
             raise TypeError("a tensor of another kind")
@@ -206,13 +203,13 @@ def _unpickle(path: Path, file: _Bytes, storages: dict[str, _Storage] | None = N
         "builtins.set": set,
         "__builtin__.set": set,
     }
-    known |= {f"torch.{kind}": kind for kind in ITEM} | dict.fromkeys(RECORDS, Record)
+    known |= {f"torch.{kind}": kind for kind in ITEM} | dict.fromkeys(RECORDS, _Record)
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
             dotted = f"{module}.{name}"
             if dotted.startswith(("__torch__.", "torch.jit._pickle.")):  # a module of TorchScript, its typed lists
-                return Record
+                return _Record
             if dotted not in known:
                 raise InputError(
                     f"{path}: its pickle names {dotted}, which is neither tensor nor container: it is not run, and the "

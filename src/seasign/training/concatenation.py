@@ -1,0 +1,124 @@
+"""Isolated signs -> continuous signing whose boundaries are known to the frame: a lexicon becomes a corpus.
+
+What is joined is not what people sign: there is no coarticulation, holds and tempo are drawn, and a transition is a
+straight path. Networks that learned from it are to be measured on people.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+
+from seasign.models import features
+from seasign.segmentation import bouts, height
+from seasign.types import InputError, Poses, Sign, Span
+
+WIDTH, CENTER = 160, (640, 330, 0)  # pixels: the body that all clips get
+LEAD = 0.6  # seconds of a clip before and after its sign that open and close a phrase
+
+
+@dataclass(frozen=True)
+class Joining:
+    """How signs follow each other; ranges are drawn from evenly."""
+
+    phrase: tuple[int, int] = (3, 9)  # signs between two rests
+    transition: tuple[float, float] = (0.08, 0.25)  # seconds from a sign's end to the start of the next in its phrase
+    rest: tuple[float, float] = (0.3, 1.5)  # seconds between the hands' way down and their way up
+    tempo: tuple[float, float] = (1.0, 1.0)  # how many times as fast as they were filmed signs are played
+
+
+class Piece(NamedTuple):
+    """Some frames."""
+
+    xyz: Float32[np.ndarray, "frames landmarks 3"]
+    confidence: Float32[np.ndarray, "frames landmarks"]
+
+
+def find_sign(poses: Poses) -> Span:
+    """Where in a clip its one sign is, in seconds: the longest time that a hand is up; all of it when none ever is.
+
+    Raises:
+        InputError: There are no frames, or no shoulders or no wrists in them.
+    """
+    spans = bouts(height(poses), poses.fps)
+    first, stop = max(spans.tolist(), key=lambda span: span[1] - span[0], default=(0, len(poses.xyz)))
+    return Span(float(first / poses.fps), float(stop / poses.fps))
+
+
+def concatenate(
+    clips: Sequence[tuple[Poses, Sign]], seed: int = 0, *, joining: Joining = Joining(), fps: Fraction | None = None
+) -> tuple[Poses, tuple[Sign, ...]]:
+    """Join isolated signs in their order into one episode.
+
+    Within a phrase, signs are cut out and joined by transitions; what comes before the first and after the last one in
+    their clips, raising and lowering the hands, opens and closes the phrase. Every clip is measured by its shoulders
+    and put in one place, so that the signer's size and place do not jump; proportions stay. A landmark that is missing
+    at one end of a transition is missing in it, and one that is not in all clips is left out.
+
+    Args:
+        clips: Poses, and the sign in them, in seconds of the clip; see `find_sign`.
+        fps: Of the result; None takes that of the first clip.
+    Returns:
+        Poses in pixels, and the signs with their glosses: what lies between two is no sign's.
+    Raises:
+        InputError: There are no clips, they share no landmarks, a sign is outside of its clip, or a clip never shows
+            both shoulders.
+    """
+    if not clips:
+        raise InputError("there are no signs to join")
+    fps = fps or clips[0][0].fps
+    landmarks = [name for name in clips[0][0].landmarks if all(name in poses.landmarks for poses, _ in clips)]
+    if not landmarks:
+        raise InputError("the clips share no landmarks: estimate their poses in one way")
+    rng = np.random.default_rng(seed)
+    lead = round(float(LEAD * fps))
+    pieces: list[Piece] = []
+    signs: list[Sign] = []
+    to_come = 0  # signs of the phrase
+    for number, (poses, sign) in enumerate(clips):
+        opens = to_come == 0
+        if opens:
+            to_come = int(rng.integers(joining.phrase[0], joining.phrase[1], endpoint=True))
+        to_come -= 1
+        closes = to_come == 0 or number == len(clips) - 1
+        tempo = Fraction(rng.uniform(*joining.tempo)).limit_denominator(100)
+        whole, first, stop = _play(poses, landmarks, sign, tempo, fps)
+        begin, end = max(0, first - lead * opens), stop + lead * closes
+        piece = Piece(whole.xyz[begin:end], whole.confidence[begin:end])
+        if pieces:
+            seconds = rng.uniform(*(joining.rest if opens else joining.transition))
+            pieces.append(_bridge(pieces[-1], piece, round(seconds * float(fps))))
+        start = sum(len(one.xyz) for one in pieces) + first - begin
+        signs.append(Sign(float(start / fps), float((start + stop - first) / fps), sign.gloss))
+        pieces.append(piece)
+    xyz, confidence = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
+    provenance = {"estimator": "seasign.training.concatenation", "clips": len(clips), "seed": seed}
+    return Poses(xyz, confidence, fps, tuple(landmarks), provenance), tuple(signs)
+
+
+def _play(poses: Poses, landmarks: Sequence[str], sign: Span, tempo: Fraction, fps: Fraction) -> tuple[Piece, int, int]:
+    """A clip on the common body, at the tempo and the rate; the first frame of its sign, and that behind the last."""
+    if not 0 <= sign.start < sign.end <= poses.duration + 1e-6:
+        raise InputError(
+            f"the sign at {sign.start:.2f} - {sign.end:.2f} s is outside of its clip of {poses.duration:.2f} s"
+        )
+    poses = features.normalize_shoulders(poses)
+    columns = [poses.landmarks.index(name) for name in landmarks]
+    poses = replace(poses, xyz=poses.xyz[:, columns], confidence=poses.confidence[:, columns], fps=poses.fps * tempo)
+    poses = features.resample(poses, fps)
+    first, stop = (round(edge * float(fps / tempo)) for edge in (sign.start, sign.end))
+    first = min(first, len(poses.xyz) - 1)
+    xyz = poses.xyz * np.float32(WIDTH) + np.array(CENTER, np.float32)
+    return Piece(xyz, poses.confidence), first, min(max(stop, first + 1), len(xyz))
+
+
+def _bridge(before: Piece, after: Piece, frames: int) -> Piece:
+    """The way from the last frame of a piece to the first one of the next, with the bell-shaped speed of reaching."""
+    phase = np.arange(1, frames + 1, dtype=np.float32)[:, None] / (frames + 1)
+    done = phase**3 * (10 - 15 * phase + 6 * phase**2)
+    xyz = before.xyz[-1] * (1 - done[..., None]) + after.xyz[0] * done[..., None]
+    confidence = before.confidence[-1] * (1 - done) + after.confidence[0] * done
+    return Piece(xyz, np.where(np.isnan(xyz).any(axis=2), np.float32(0), confidence))

@@ -57,7 +57,9 @@ def load(checkpoint: str | Path) -> Segmenter:
     return segmenter
 
 
-def convert(file: Path | str, folder: Path | str, *, address: str | None = None) -> dict[str, Any]:
+def convert(
+    file: Path | str, folder: Path | str, *, known: Published | None = None, address: str | None = None
+) -> dict[str, Any]:
     """Turn a file of weights into a checkpoint, and give its config.
 
     Read are the TorchScript archives, Lightning checkpoints and pickles that `pickles.read_state` reads, and
@@ -65,6 +67,7 @@ def convert(file: Path | str, folder: Path | str, *, address: str | None = None)
 
     Args:
         folder: Written whole or not at all. An older checkpoint there is replaced, anything else is refused.
+        known: Which published checkpoint the file is; None asks its hash.
         address: Where the file was fetched from, for the record.
     Raises:
         InputError: The file is no checkpoint, not of a family that is known, or not whole.
@@ -79,11 +82,10 @@ def convert(file: Path | str, folder: Path | str, *, address: str | None = None)
         raise InputError(f"{file}: belongs to a checkpoint already: {file.parent}")
     network = _build(file, config, tensors)
     digest, blob = sha256(file), git_blob(file)
-    known = next((it for it in PUBLISHED.values() if digest == it.sha256 or blob == it.git_blob), None)
-    known = known or next((it for it in PUBLISHED.values() if address is not None and address == it.address), None)
+    known = known or next((it for it in PUBLISHED.values() if digest == it.sha256 or blob == it.git_blob), None)
     config = network.config | {
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "licence": known and known.licence,
+        "licence": known.licence if known else config.get("licence"),
         "trained_on": known and known.trained_on,
         "citation": known and known.citation,
         "provenance": {
@@ -129,8 +131,8 @@ def pull(
     address = address or known.address
     if address is None:
         raise InputError(
-            f"{name}: no public address is known; get the file from its authors, then run: "
-            f"seasign checkpoints convert FILE -o {folder}, or: seasign checkpoints pull {name} --from ADDRESS"
+            f"{name}: no public address is known; get the file from its authors, and run: "
+            "seasign checkpoints convert FILE -o FOLDER"
         )
     _needs_torch()  # before anything is fetched
     coming = _cache() / f".{name}"
@@ -149,7 +151,7 @@ def pull(
         for wanted, found in (known.sha256, sha256(file)), (known.git_blob, git_blob(file)):
             if wanted and wanted != found:
                 raise InputError(f"{address}: not the published file: its hash is {found}, not {wanted}")
-        config = convert(file, folder, address=address)
+        config = convert(file, folder, known=known, address=address)
     finally:
         shutil.rmtree(coming)
     if config["parameters"] != known.parameters:
@@ -164,6 +166,8 @@ def verify(checkpoint: str | Path) -> str:
     Raises:
         InputError: A file is not what config.json recorded, or `load` would refuse the checkpoint.
         ModuleNotFoundError: There is no torch.
+    Warns:
+        InputWarning: config.json records nothing to compare with.
     """
     folder = _find(checkpoint)
     if not folder.is_dir():
@@ -171,14 +175,19 @@ def verify(checkpoint: str | Path) -> str:
     provenance = _read_config(folder).get("provenance")
     files = provenance.get("files") if isinstance(provenance, dict) else None
     if not isinstance(files, dict) or WEIGHTS not in files:
-        raise InputError(f"{folder / CONFIG}: records no SHA-256 of {WEIGHTS}, so there is nothing to verify it by")
+        files = {}
+        warnings.warn(
+            f"{folder / CONFIG}: records no SHA-256, as after training: only whether the tensors fit was looked at",
+            InputWarning,
+            stacklevel=2,
+        )
     for name, wanted in files.items():
         if not (folder / name).is_file():
             raise InputError(f"{folder / name}: missing")
         if (found := sha256(folder / name)) != wanted:
             raise InputError(f"{folder / name}: changed since it was written: its SHA-256 is {found}, not {wanted}")
     load(folder)
-    return str(files[WEIGHTS])
+    return sha256(folder / WEIGHTS)
 
 
 def list_published() -> dict[str, Path | None]:

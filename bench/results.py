@@ -51,7 +51,7 @@ def record(
         book.write(json.dumps(entry) + "\n")
 
 
-WIDE = ("perturbation", "segmentation")  # metrics "row: column" become tables of rows and columns
+WIDE = ("deletions", "perturbation", "real", "segmentation")  # metrics "row: column" become tables of rows and columns
 
 
 def tables() -> None:
@@ -82,23 +82,30 @@ def _long(entries: Iterable[dict[str, object]]) -> list[str]:
 
 
 def _wide(entries: Iterable[dict[str, object]]) -> list[str]:
-    cells: dict[tuple[str, str], dict[str, str]] = {}
-    columns: dict[str, object] = {}
-    commits: dict[str, None] = {}
+    """A table for every corpus."""
+    lines: list[str] = []
+    corpora: dict[object, list[dict[str, object]]] = {}
     for entry in entries:
-        row, column = str(entry["metric"]).rsplit(": ", 1)
-        value = f"{entry['value']:.2f}" if entry["unit"] in ("x", "1/s") else f"{entry['value']:.1f}"
-        between = f" ({entry['interval']})" if entry.get("interval") else ""
-        cells.setdefault((str(entry["corpus"]), row), {})[column] = value + between
-        columns[column] = entry["unit"]
-        commits[str(entry["commit"])] = None
-    rows = ["| corpus | what | " + " | ".join(f"{name}, {unit}" for name, unit in columns.items()) + " |"]
-    rows.append("|---|---|" + "---|" * len(columns))
-    rows += [
-        f"| {corpus} | {row} | {' | '.join(found.get(name, '') for name in columns)} |"
-        for (corpus, row), found in cells.items()
-    ]
-    return [*rows, "", f"Measured at {', '.join(commits)}."]
+        corpora.setdefault(entry["corpus"], []).append(entry)
+    for corpus, own in corpora.items():
+        rows: dict[str, dict[str, str]] = {}
+        columns: dict[str, object] = {}
+        for entry in own:
+            row, column = str(entry["metric"]).rsplit(": ", 1)
+            value = f"{entry['value']:.2f}" if entry["unit"] in ("x", "1/s", "s") else f"{entry['value']:.1f}"
+            between = f" ({entry['interval']})" if entry.get("interval") else ""
+            rows.setdefault(row, {})[column] = value + between
+            columns[column] = entry["unit"]
+        lines += [
+            "",
+            f"**{corpus}**",
+            "",
+            "| | " + " | ".join(f"{name}, {unit}" for name, unit in columns.items()) + " |",
+        ]
+        lines.append("|---|" + "---|" * len(columns))
+        lines += [f"| {row} | {' | '.join(found.get(name, '') for name in columns)} |" for row, found in rows.items()]
+        lines += ["", f"Measured at {', '.join(dict.fromkeys(str(entry['commit']) for entry in own))}."]
+    return lines[1:]
 
 
 if __name__ == "__main__":

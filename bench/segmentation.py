@@ -24,7 +24,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from real import MOVED, deliver, how2sign
+from real import LEAD, MOVED, deliver, how2sign
 from results import record
 
 import seasign
@@ -382,8 +382,10 @@ def alignment(data: Path, tools: Tools) -> None:
         for column in "default", "as published":
             record(f"lag only: {column}", score.value, "%", corpus=corpus, interval=(score.low, score.high))
         for name, found in rows.items():
-            seconds = sum(clip.duration for clip in clips)
+            seconds = sum(clip.duration - LEAD for clip in clips)
+            under = sum(bout.duration for signs in found for bout in phrases(signs))
             record(f"{name}: signs", sum(map(len, found)) / seconds, "1/s", corpus=corpus)
+            record(f"{name}: under signs", 100 * under / seconds, "%", corpus=corpus)
             for column, costs in {"default": Costs(), "as published": Costs(compat="sea")}.items():
                 scored = [
                     sum((_aligned(cues, one, signs, costs) for one in many), Counts())

@@ -1,7 +1,7 @@
 import gzip
 import itertools
-import statistics
 import json
+import statistics
 from dataclasses import replace
 from pathlib import Path
 
@@ -424,6 +424,35 @@ def test_an_advert_break_makes_two_stretches():
     first, second = estimate_lag(cues, episode.signs).stretches
     assert abs(first.last - cut) <= 15
     assert abs(first.start - second.start - 14) < 0.7
+
+
+def monologue(lag: float, jitter: float, seed: int = 0):
+    """Sixty cues one after the other, of five signs each and no pause that would show a lag; and who says what."""
+    rng = np.random.default_rng(seed)
+    edges = np.arange(301) * 0.5
+    signs = [Sign(start, end - 0.1) for start, end in itertools.pairwise(edges.tolist())]
+    late = lag + jitter * rng.normal(size=60)
+    cues = [Cue(2.5 * i - late[i], 2.5 * (i + 1) - late[i], f"cue {i}") for i in range(60)]
+    own = np.repeat(np.eye(60), 5, axis=1)
+    return sorted(cues, key=lambda cue: cue.start), signs, own[np.argsort([cue.start for cue in cues])]
+
+
+@pytest.mark.parametrize("lag", [-7.0, 0.0, 2.5, 13.0])
+def test_similarities_show_the_lag_that_time_alone_cannot(lag):
+    cues, signs, own = monologue(lag, jitter=0.5)
+    look = own + np.random.default_rng(1).normal(size=own.shape)
+    assert estimate_lag(cues, signs).clarity < CLEAR
+    found = estimate_lag(cues, signs, look)
+    assert found.clarity > CLEAR
+    assert len(found.stretches) == 1
+    assert found.stretches[0].start == pytest.approx(lag, abs=0.5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_similarities_that_know_nothing_leave_the_lag_alone(seed):
+    cues, signs, own = monologue(2.0, jitter=0.5)
+    noise = np.random.default_rng(seed).normal(size=own.shape)
+    assert estimate_lag(cues, signs, noise) == estimate_lag(cues, signs)
 
 
 def test_subtitles_of_another_programme_have_no_lag():

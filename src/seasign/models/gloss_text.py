@@ -1,0 +1,78 @@
+"""Signs that carry glosses, compared with what cues say by the letters they share: no weights, no download, any script.
+
+A word is the sum of the character n-grams in it, hashed into buckets, of length 1; RAIN and "rainy" share most of theirs.
+A text is the sum of its words, a gloss the mean of its parts, so that a gloss that is one of the words scores about 1.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from unicodedata import combining, normalize
+from zlib import crc32
+
+import numpy as np
+from jaxtyping import Float32
+
+from seasign.types import Embeddings, InputError, Poses, Sign
+
+WORD = re.compile(r"[^\W\d_]+")  # letters of any script
+NOTE = re.compile(r'"[^"]*"|\([^)]*\)|\b(?:fs|ns|lex|gest|num)-', re.IGNORECASE)  # of transcribers, about a gloss
+
+
+@dataclass(frozen=True)
+class GlossText:
+    """An embedder of texts and glosses. Poses are not looked at."""
+
+    buckets: int = 4096
+    lengths: tuple[int, ...] = (3, 4, 5)  # of n-grams; a word is one of its own, too
+    projection: Float32[np.ndarray, "buckets dimensions"] | None = None  # learned from pairs, or none
+
+    @property
+    def space(self) -> str:
+        """The name of the space: vectors of other settings do not compare."""
+        learned = "" if self.projection is None else f":{crc32(self.projection.tobytes()):08x}"
+        return f"gloss-text:{self.buckets}:{'-'.join(map(str, self.lengths))}{learned}"
+
+    def text(self, texts: Sequence[str]) -> Embeddings:
+        """One row per text; a text without letters is 0."""
+        return self._embed([words(text) for text in texts], mean=False)
+
+    def signs(self, poses: Poses | None, signs: Sequence[Sign]) -> Embeddings:
+        """One row per sign, by its gloss; a sign without one is 0.
+
+        Raises:
+            InputError: There are signs, and none of them has a gloss.
+        """
+        if signs and not any(sign.gloss for sign in signs):
+            raise InputError(f"none of {len(signs)} signs has a gloss: give signs that have, or another embedder")
+        return self._embed([words(NOTE.sub(" ", sign.gloss or "")) for sign in signs], mean=True)
+
+    def _embed(self, items: Sequence[Sequence[str]], *, mean: bool) -> Embeddings:
+        vectors = np.zeros((len(items), self.buckets), np.float32)
+        for row, item in zip(vectors, items, strict=True):
+            for word in item:
+                columns, values = spell(word, self.buckets, self.lengths)
+                row[list(columns)] += values / (len(item) if mean else 1)
+        return Embeddings(vectors if self.projection is None else vectors @ self.projection, self.space)
+
+
+def words(text: str) -> list[str]:
+    """Runs of letters, without case and without marks that are written apart: "Ça va!" is "ca va"."""
+    return WORD.findall("".join(mark for mark in normalize("NFKD", text.casefold()) if not combining(mark)))
+
+
+@lru_cache(maxsize=65_536)
+def spell(
+    word: str, buckets: int, lengths: tuple[int, ...]
+) -> tuple[tuple[int, ...], Float32[np.ndarray, " columns"]]:
+    """The buckets of a word's n-grams, each of a sign that its hash says, scaled to a length of 1."""
+    marked = f"<{word}>"
+    grams = {marked} | {marked[i : i + n] for n in lengths for i in range(len(marked) - n + 1)}
+    totals: dict[int, float] = {}
+    for gram in sorted(grams):
+        code = crc32(gram.encode())
+        bucket = code % buckets
+        totals[bucket] = totals.get(bucket, 0.0) + (1.0 if code >> 31 else -1.0)
+    values = np.array(list(totals.values()), np.float32)
+    return tuple(totals), values / np.float32(max(np.linalg.norm(values), 1e-9))

@@ -64,6 +64,15 @@ def degrade(episode: Episode, rng: np.random.Generator) -> Episode:
     )
 
 
+def part(episode: Episode, rng: np.random.Generator) -> Episode:
+    """Signs end before the next one starts, as people time them: the hands move on to it without signing."""
+    share = rng.uniform(0.4, 0.9, len(episode.signs)).tolist()
+    signs = tuple(
+        replace(sign, end=sign.start + kept * sign.duration) for sign, kept in zip(episode.signs, share, strict=True)
+    )
+    return replace(episode, signs=signs)
+
+
 def leave_unsigned(episode: Episode, cues: Collection[int]) -> Episode:
     """Nobody signs these cues."""
     gone = {j for i in cues for j in episode.runs[i]}
@@ -157,6 +166,8 @@ CONDITIONS = {
     "spurious signs 20 %": Condition(Stress(spurious=0.2), unpaired=True),
     "missed signs 20 %": Condition(Stress(missed=0.2)),
     "degraded signs": Condition(change=degrade),
+    "signs with pauses between": Condition(change=part),
+    "the same, never-signed cues 20 %": Condition(Stress(unsigned=0.20), change=part, unpaired=True),
     "wandering lag, sd 1 s": Condition(Stress(drift=math.sqrt(2)), constant=False),
     "lag given +1.5 s off": Condition(off=1.5),
     "lag given -1.5 s off": Condition(off=-1.5),

@@ -30,7 +30,17 @@ from results import record
 import seasign
 from seasign.decoding import Argmax, Decoded, Decoder, Likeliest, SemiMarkov, Threshold
 from seasign.metrics import FRAME, Counts, cut_evenly, evaluate_signs
-from seasign.segmentation import TRAINING_FREE, Segmenter, cut, evidence, find_signs, phrases, speed, standardize
+from seasign.segmentation import (
+    TRAINING_FREE,
+    Segmenter,
+    TrainingFree,
+    cut,
+    evidence,
+    find_signs,
+    phrases,
+    speed,
+    standardize,
+)
 from seasign.types import Costs, Cue, InputError, InputWarning, Poses, Sign, Span, Tags
 from seasign.uncertainty import bootstrap, bootstrap_signs
 
@@ -217,9 +227,7 @@ def tag_whole(segmenter: Segmenter, sentence: Sentence, model: Poses) -> np.ndar
         out = 0.15 * SHOULDERS * (1 if side == "LEFT" else -1)
         xyz[:, at[f"{body}ELBOW"]] = (xyz[:, at[f"{body}SHOULDER"]] + wrist) / 2 + [out, 0.25 * SHOULDERS, 0]
     poses = Poses(xyz.astype(np.float32), np.ones(xyz.shape[:2], np.float32), FPS, model.landmarks)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InputWarning)
-        tags = segmenter.tag(poses)
+    tags = segmenter.tag(poses)
     return tags.signs[round(sentence.whole.start * tags.fps) : round(sentence.whole.end * tags.fps)]
 
 
@@ -256,11 +264,9 @@ def segmenters(data: Path) -> Tools:
 def found_in(clips: Sequence[Poses], tools: Tools) -> dict[str, list[Sequence[Span]]]:
     """The signs of every clip, by segmenter and decoder."""
     rows: dict[str, list[Sequence[Span]]] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InputWarning)  # fallbacks, one hand unseen
-        for name, (segmenter, decoders) in tools.items():
-            tags: list[Tags] = [segmenter.tag(clip) for clip in clips]
-            rows |= {name + label: [find_signs(one, decoder) for one in tags] for label, decoder in decoders.items()}
+    for name, (segmenter, decoders) in tools.items():
+        tags: list[Tags] = [segmenter.tag(clip) for clip in clips]
+        rows |= {name + label: [find_signs(one, decoder) for one in tags] for label, decoder in decoders.items()}
     return rows
 
 
@@ -345,7 +351,10 @@ def counts(data: Path, tools: Tools) -> None:
     for corpus, paths in sets.items():
         clips = [seasign.read_poses(path) for path in sorted(paths)]
         whole = [completed(clip) if "POSE_LANDMARKS.NOSE" not in clip.landmarks else clip for clip in clips]
-        rows = {"even cuts of .38 s of the bouts": [cut_evenly(phrases(seasign.segment(clip))) for clip in clips]}
+        rows = {
+            "even cuts of .38 s of the bouts": [cut_evenly(phrases(seasign.segment(clip))) for clip in clips],
+            "training-free, one per bout": [seasign.segment(clip, TrainingFree(one_per_bout=True)) for clip in clips],
+        }
         for name, found in (rows | found_in(whole, tools)).items():
             numbers = np.array([len(signs) for signs in found])
             record(f"{name}: signs per clip", float(numbers.mean()), "x", corpus=corpus)
@@ -360,8 +369,7 @@ DELIVERIES = 8  # of every video
 
 def alignment(data: Path, tools: Tools) -> None:
     """Cues aligned with the signs that are found, the lag given; an interval is over videos."""
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        warnings.simplefilter("ignore", InputWarning)  # nobody is there at first; cues overlap
+    with tempfile.TemporaryDirectory() as scratch:
         how2sign(data / "how2sign", Path(scratch) / "how2sign", 2)
         paths = sorted((Path(scratch) / "how2sign" / "in").iterdir())
         clips = [seasign.read_poses(path) for path in paths]
@@ -409,6 +417,7 @@ def _sign(span: Span) -> Sign:
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore", InputWarning)  # hands unseen, cues that overlap, decoders that fall back
     data = Path(sys.argv[1])
     tools = segmenters(data)
     boston(data, tools)

@@ -25,6 +25,7 @@ STAGES = {
     "metrics",
     "pose_estimation",
     "posterior",
+    "recognition",
     "report",
     "report_page",
     "retrieval",

@@ -259,6 +259,23 @@ def test_shares_are_of_any_scale_and_make_rare_tags_count():
     assert len(read[2].spans) > len(read[0].spans)
 
 
+@pytest.mark.parametrize("clip", ["example", "dgs_sentence_25fps"])
+def test_semi_markov_finds_the_same_signs_at_any_rate(clip):
+    tags = np.exp(load("segmenter-2023", clip)["logp_sign"])[:, [1, 2, 0]]
+    once, twice = (SemiMarkov().decode(np.repeat(tags, k, axis=0), Fraction(25 * k)).spans for k in (1, 2))
+    assert len(once) == len(twice) > 4
+    for a, b in zip(once, twice, strict=True):
+        assert (a.start, a.end) == pytest.approx((b.start, b.end), abs=0.081)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"m": 0.0}, {"s": -1.0}, {"longest": 0.0}, {"weight": -0.1}, {"shares": (1.0, 0.0, 1.0)}]
+)
+def test_settings_of_semi_markov_are_positive(wrong):
+    with pytest.raises(InputError, match="above 0"):
+        SemiMarkov(**wrong)
+
+
 def test_semi_markov_reads_20000_frames_a_second():
     tags = np.random.default_rng(0).dirichlet([1, 2, 2], 20_000)
     start = time.process_time()

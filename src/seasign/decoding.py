@@ -124,7 +124,8 @@ class SemiMarkov:
 
     Time is divided into units and rests. A unit lasts from the start of a sign to the next start or rest: B, then I
     while the sign lasts, then O until the unit ends. Maximized is the sum of `weight` * ln(P(tag) / shares(tag)) over
-    the frames, less (ln(d / m))^2 / (2 s^2) for every unit of d seconds. Rests may last.
+    the frames, less (ln(d / m))^2 / (2 s^2) for every unit of d seconds. Rests may last. At other rates than 25 frames
+    a second, frames of I and O count by how long they are.
 
     The prior is of intervals between starts, and not of signs. People who annotate agree in the first: medians of .35,
     .37 and .33 s in the DGS Corpus, BOSTON-104 and NCSLGR, standard deviation of the logarithm .56, .41 and .63. They
@@ -132,7 +133,8 @@ class SemiMarkov:
 
     A probability over the share of its tag is a likelihood. The loss of the 2023 networks weighs tags by the inverse
     of their shares, so they say likelihoods as they are; dividing by those weights, too, would read a sign a second
-    and less. `weight` and `s` were chosen on one signer of BOSTON-104 and hold for the other (docs/segmentation.md).
+    and less. `weight` and `s` were chosen on BOSTON-104, where what is best for one signer gives the other half a point
+    of mF1S more than they do (docs/segmentation.md).
 
     Source: our own; a hidden Markov model with explicit durations (Levinson 1986).
     """
@@ -140,13 +142,17 @@ class SemiMarkov:
     m: float = 0.38  # seconds: the most likely interval
     s: float = 0.55  # spread of its logarithm
     longest: float = 3.0  # seconds: no interval is longer
-    weight: float = 0.3  # of a frame, since neighbours say much the same; 0: the prior alone
+    weight: float = 0.3  # of a frame, less than 1 since neighbours say much the same; 0: the prior alone
     shares: tuple[float, float, float] = (1.0, 1.0, 1.0)  # of B, I and O, where the network was trained; any scale
+
+    def __post_init__(self) -> None:
+        if not (min(self.m, self.s, self.longest, *self.shares) > 0 and self.weight >= 0):
+            raise InputError(f"{self}: give m, s, longest and shares above 0, and a weight that is not below")
 
     def decode(self, tags: Float[np.ndarray, "frames 3"], fps: Fraction) -> Decoded:
         """Find the best signs. Time is frames x frames of the longest interval, memory the frames."""
         likelihood = self.weight * np.log(np.maximum(tags, 1e-9) / self.shares)
-        begin, inside, outside = likelihood.T
+        begin, inside, outside = (likelihood * (1, float(25 / fps), float(25 / fps))).T
         prior = pace(max(1, floor(self.longest * fps)), fps, self.m, self.s)
         found = units(begin, inside, outside, outside, prior)
         return Decoded(_spans([(start, end - 1) for start, end, _ in found], len(tags), fps, None))

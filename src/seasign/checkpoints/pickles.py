@@ -7,11 +7,9 @@ tensors and plain containers, and records that are read as dictionaries. Anythin
 
 import io
 import pickle
-import pickletools
 import sys
 import zipfile
 import zlib
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -39,8 +37,9 @@ ITEM = {
     "ByteStorage": ("uint8", 1),
     "BoolStorage": ("bool", 1),
 }
-# Read as dictionaries, whatever they do where they come from: settings and counters that training leaves beside tensors
+# Read as dictionaries, whatever they do where they come from: what training leaves beside tensors, and around them
 RECORDS = {
+    "collections.OrderedDict",
     "argparse.Namespace",
     "pathlib.PosixPath",
     "pytorch_lightning.utilities.parsing.AttributeDict",
@@ -51,8 +50,13 @@ RECORDS = {
     "numpy._core.multiarray.scalar",
     "numpy.dtype",
     "_codecs.encode",
+    "builtins.set",
+    "__builtin__.set",
     "torch.Size",
     "torch.device",
+}
+NEVER = {
+    code[0] for code in (pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.EMPTY_SET, pickle.FROZENSET, pickle.BYTEARRAY8)
 }
 # What reading bytes that are not what they should be raises; InputError is a ValueError and comes out first
 DAMAGE = (
@@ -99,6 +103,10 @@ class _Record(dict[Any, Any]):
         for part in state if isinstance(state, tuple) else (state,):  # a tuple: of __dict__ and of slots
             if isinstance(part, dict):
                 self.update(part)
+
+
+class _Module(_Record):
+    """A module of TorchScript, or one of its typed lists."""
 
 
 def read_state(path: Path) -> State:
@@ -164,6 +172,8 @@ def _row(path: Path, file: _Bytes) -> tuple[object, Callable[[_Storage], bytes]]
     contents = _unpickle(path, file, storages)
     keys, places = _unpickle(path, file), dict[str, int]()
     for key in keys if isinstance(keys, list) else ():
+        if not isinstance(key, str):
+            raise TypeError("a storage without a name")
         count = int.from_bytes(file.read(8), sys.byteorder)
         places[key] = file.tell()
         if count != storages[key].numbers:
@@ -179,18 +189,14 @@ def _row(path: Path, file: _Bytes) -> tuple[object, Callable[[_Storage], bytes]]
 
 def _unpickle(path: Path, file: _Bytes, storages: dict[str, _Storage] | None = None) -> object:
     """The object of one pickle; `file` is then behind it. `storages` collects what its tensors are views of."""
-    start = file.tell()
-    for opcode, argument, _ in pickletools.genops(file):  # checks that lengths stay within the file
-        if "PUT" in opcode.name and isinstance(argument, int) and argument > file.tell():
-            raise ValueError(f"{opcode.name} {argument}")  # memory would be taken for as many
-    end = file.tell()
-    file.seek(start)
-    data = file.read(end - start)
 
     # Made anew for every pickle, which can set attributes on functions that it names
     def rebuild(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> _View:
+        numbers = (offset, *shape, *strides)
         if not isinstance(storage, _Storage) or (len(rest) > 2 and rest[2]):  # negated or conjugated: not the numbers
             raise TypeError("a tensor of another kind")
+        if not all(type(number) is int and number >= 0 for number in numbers) or len(shape) != len(strides):
+            raise ValueError("a tensor without a shape")
         return _View(storage, offset, tuple(shape), tuple(strides))
 
     def parameter(view: Any, *_: Any) -> Any:
@@ -199,17 +205,14 @@ def _unpickle(path: Path, file: _Bytes, storages: dict[str, _Storage] | None = N
     known: dict[str, object] = {
         "torch._utils._rebuild_tensor_v2": rebuild,
         "torch._utils._rebuild_parameter": parameter,
-        "collections.OrderedDict": OrderedDict,
-        "builtins.set": set,
-        "__builtin__.set": set,
     }
     known |= {f"torch.{kind}": kind for kind in ITEM} | dict.fromkeys(RECORDS, _Record)
 
-    class Unpickler(pickle.Unpickler):
+    class Unpickler(_Unpickler):
         def find_class(self, module: str, name: str) -> Any:
             dotted = f"{module}.{name}"
-            if dotted.startswith(("__torch__.", "torch.jit._pickle.")):  # a module of TorchScript, its typed lists
-                return _Record
+            if dotted.startswith(("__torch__.", "torch.jit._pickle.")):  # TorchScript's own, and its typed lists
+                return _Module
             if dotted not in known:
                 raise InputError(
                     f"{path}: its pickle names {dotted}, which is neither tensor nor container: it is not run, and the "
@@ -219,19 +222,43 @@ def _unpickle(path: Path, file: _Bytes, storages: dict[str, _Storage] | None = N
 
         def persistent_load(self, pid: Any) -> _Storage:
             what, kind, key, _place, count, *_ = pid
-            if what != "storage" or kind not in ITEM or not isinstance(key, str) or not isinstance(count, int):
+            if what != "storage" or not (isinstance(kind, str) and isinstance(key, str) and type(count) is int):
                 raise TypeError("a storage of another kind")
             storage = _Storage(key, kind, count)
             if storages is not None:
                 storages[key] = storage
             return storage
 
-    return Unpickler(io.BytesIO(data)).load()
+    return Unpickler(file).load()
+
+
+def _plain_keys(code: bytes) -> Callable[[Any], None]:
+    """What an opcode does that fills a dictionary, unless a key is anything but a name or a number.
+
+    To hash tuples of tuples of tuples takes forever, or the whole stack.
+    """
+    load = pickle._Unpickler.dispatch[code[0]]
+
+    def checked(unpickler: Any) -> None:
+        items = unpickler.stack[-2:] if code == pickle.SETITEM else unpickler.stack
+        if not all(isinstance(key, str | int | float | None) for key in items[::2]):
+            raise TypeError("a dictionary whose keys are no names")
+        load(unpickler)
+
+    return checked
+
+
+class _Unpickler(pickle._Unpickler):
+    """Python's own, the one in Python, without opcodes that torch never writes."""
+
+    dispatch = {code: load for code, load in pickle._Unpickler.dispatch.items() if code not in NEVER} | {
+        code[0]: _plain_keys(code) for code in (pickle.SETITEM, pickle.SETITEMS, pickle.DICT)
+    }
 
 
 def _network(contents: object) -> tuple[dict[str, _View], dict[str, Any]]:
     """The tensors by their names, and the settings beside them."""
-    if isinstance(contents, _Record):
+    if isinstance(contents, _Module):
         return dict(_attributes(contents)), {}
     if not isinstance(contents, Mapping):
         return {}, {}
@@ -246,7 +273,7 @@ def _network(contents: object) -> tuple[dict[str, _View], dict[str, Any]]:
     return views, settings
 
 
-def _attributes(module: _Record) -> Iterator[tuple[str, _View]]:
+def _attributes(module: _Module) -> Iterator[tuple[str, _View]]:
     """Tensors of a TorchScript module and of its submodules, each module once."""
     waiting, seen = [("", module)], {id(module)}
     while waiting:
@@ -254,7 +281,7 @@ def _attributes(module: _Record) -> Iterator[tuple[str, _View]]:
         for name, value in module.items():
             if isinstance(value, _View):
                 yield f"{prefix}{name}", value
-            elif isinstance(value, _Record) and id(value) not in seen:
+            elif isinstance(value, _Module) and id(value) not in seen:
                 seen.add(id(value))
                 waiting.append((f"{prefix}{name}.", value))
 
@@ -264,9 +291,6 @@ def _tensor(view: _View, read: "Callable[[_Storage], bytes]") -> "torch.Tensor":
     import torch
 
     dtype, size = ITEM[view.storage.kind]
-    numbers = (view.offset, *view.shape, *view.strides)
-    if not all(type(number) is int and number >= 0 for number in numbers) or len(view.shape) != len(view.strides):
-        raise ValueError("a tensor without a shape")
     raw = read(view.storage)
     last = view.offset + sum((n - 1) * stride for n, stride in zip(view.shape, view.strides, strict=True))
     if len(raw) != view.storage.numbers * size or (0 not in view.shape and last >= view.storage.numbers):

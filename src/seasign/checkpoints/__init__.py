@@ -235,9 +235,9 @@ def _describe(file: Path) -> "tuple[dict[str, Any], dict[str, torch.Tensor]]":
         if marks <= tensors.keys():
             config = settings | {"model": model}
             return (features.statistics_2026() | config if model == "unet-tagger" else config), tensors
+    names = ", ".join(repr(name[:60]) for name in sorted(tensors)[:3])
     raise InputError(
-        f"{file}: {len(tensors)} tensors of a network that is not known ({', '.join(sorted(tensors)[:3])} ...); "
-        f"known are {', '.join(FAMILIES)}"
+        f"{file}: {len(tensors)} tensors of a network that is not known ({names} ...); known are {', '.join(FAMILIES)}"
     )
 
 

@@ -7,6 +7,7 @@ tensors and plain containers, and records that are read as dictionaries. Anythin
 
 import io
 import pickle
+import struct
 import sys
 import zipfile
 import zlib
@@ -61,7 +62,7 @@ NEVER = {
 # What reading bytes that are not what they should be raises; InputError is a ValueError and comes out first
 DAMAGE = (
     pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, EOFError, ArithmeticError, AttributeError, LookupError,
-    TypeError, ValueError, MemoryError, RecursionError, RuntimeError,
+    TypeError, ValueError, MemoryError, RecursionError, RuntimeError, struct.error,
 )  # fmt: skip
 
 
@@ -151,7 +152,9 @@ def _archive(path: Path, file: _Bytes) -> tuple[object, Callable[[_Storage], byt
 
     def entry(name: str) -> bytes:
         if archive.getinfo(root + name).compress_type != zipfile.ZIP_STORED:  # torch never does; bombs do
-            raise InputError(f"{path}: {root + name} is compressed, which torch does not do; save the checkpoint again")
+            raise InputError(
+                f"{path}: {root + name!r} is compressed, which torch does not do; save the checkpoint again"
+            )
         return archive.read(root + name)
 
     def storage(of: _Storage) -> bytes:
@@ -215,8 +218,8 @@ def _unpickle(path: Path, file: _Bytes, storages: dict[str, _Storage] | None = N
                 return _Module
             if dotted not in known:
                 raise InputError(
-                    f"{path}: its pickle names {dotted}, which is neither tensor nor container: it is not run, and the "
-                    "file is refused; if you trust it, save its state_dict alone with torch.save"
+                    f"{path}: its pickle names {dotted!r:.80}, which is neither tensor nor container: it is not run, and "
+                    "the file is refused; if you trust it, save its state_dict alone with torch.save"
                 )
             return known[dotted]
 
@@ -334,4 +337,5 @@ def _describe(contents: object) -> str:
 
 def _first_line(error: BaseException) -> str:
     """Of the message, or what kind it is."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+    line = (str(error).splitlines() or [type(error).__name__])[0][:120]
+    return line if line.isprintable() else repr(line)

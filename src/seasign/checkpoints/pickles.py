@@ -218,8 +218,8 @@ def _unpickle(path: Path, file: _Bytes, storages: dict[str, _Storage] | None = N
                 return _Module
             if dotted not in known:
                 raise InputError(
-                    f"{path}: its pickle names {dotted!r:.80}, which is neither tensor nor container: it is not run, and "
-                    "the file is refused; if you trust it, save its state_dict alone with torch.save"
+                    f"{path}: its pickle names {dotted!r:.80}, which is neither tensor nor container: it is not run, "
+                    "and the file is refused; if you trust it, save its state_dict alone with torch.save"
                 )
             return known[dotted]
 

@@ -2,16 +2,20 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import seasign
 from seasign.models import features
+from seasign.models.signclip_embedder import LAYOUTS
 from seasign.synthesis import LANDMARKS, synthesize
-from seasign.training.augmentation import drop_frames, drop_hands, film, mirror, warp
+from seasign.training.augmentation import drop_frames, drop_hands, film, mirror, pace, shake, shear, warp
 from seasign.types import InputError, Poses
 
 POSES = synthesize(3, duration=12.0).poses
+GOLDEN = Path(__file__).parents[2] / "shared" / "golden" / "signclip_tiny" / "pose"  # shared data
 
 
 def rng(seed=0):
@@ -47,7 +51,7 @@ def test_shoulders_stay_on_their_sides_in_the_mirror():
     assert right < left
 
 
-@pytest.mark.parametrize("name", ["FACE_LANDMARKS.33", "POSE_WORLD_LANDMARKS.NOSE", "POSE_LANDMARKS.LEFT_THING"])
+@pytest.mark.parametrize("name", ["FACE_LANDMARKS.1", "POSE_WORLD_LANDMARKS.NOSE", "POSE_LANDMARKS.LEFT_THING"])
 def test_a_landmark_without_a_known_other_side_is_not_mirrored(name):
     poses = replace(POSES, landmarks=(name, *LANDMARKS[1:]))
     with pytest.raises(InputError, match=f"cannot mirror {name}"):
@@ -132,6 +136,68 @@ def test_dropped_hands_are_a_share_of_the_time_in_stretches_and_leave_the_body()
     np.testing.assert_array_equal(drop_hands(poses, rng(), 0.0).xyz, poses.xyz)
 
 
+class Given(np.random.Generator):
+    """A generator that gives these numbers."""
+
+    def __init__(self, *numbers):
+        super().__init__(np.random.PCG64())
+        self.numbers = np.array(numbers)
+
+    def standard_normal(self, *_):
+        return self.numbers if len(self.numbers) > 1 else self.numbers[0]
+
+
+@pytest.fixture(scope="module")
+def house():
+    """The published clip as the published code normalizes it, and what its augmentations make of that."""
+    if not GOLDEN.exists():
+        pytest.skip("no shared data")
+    poses = seasign.read_poses(GOLDEN / "house.pose")
+    normal = features.normalize_shoulders(features.hide(features.select(poses, LAYOUTS["reduced-face"]), features.LEGS))
+    return normal, np.load(GOLDEN / "house_augmented.npz")
+
+
+def flat(poses):
+    return np.nan_to_num(poses.xyz).reshape(len(poses.xyz), -1)
+
+
+def test_the_mirror_is_the_published_one_with_the_face(house):
+    poses, golden = house
+    np.testing.assert_allclose(flat(mirror(poses))[:5], golden["flip_first5"], atol=1e-6)
+
+
+def test_the_shear_is_the_published_one(house):
+    poses, golden = house
+    sheared = shear(poses, Given(*golden["affine2d_draws_shear_rotation_scale"] / 0.2), 0.2)
+    np.testing.assert_allclose(flat(sheared)[:5], golden["affine2d_first5"], atol=1e-6)
+
+
+def test_the_pace_is_the_published_one_over_gaps_too(house):
+    poses, golden = house
+    ratio = Given((float(golden["temporal_ratio"]) - 1) / 0.2)
+    paced = pace(poses, ratio, 0.2, most=256)
+    assert paced.fps == golden["temporal_new_fps"]
+    assert flat(paced).shape == tuple(golden["temporal_shape"])
+    np.testing.assert_allclose(flat(paced)[:5], golden["temporal_first5"], atol=1e-6)
+    np.testing.assert_allclose(flat(paced)[-2:], golden["temporal_last2"], atol=1e-6)
+    assert pace(poses, ratio, 0.2, most=80) is poses
+
+
+def test_the_pace_is_undone_by_its_inverse_and_spares_what_has_one_frame():
+    slow = pace(POSES, Given(5), 0.2)
+    assert len(slow.xyz) == 2 * len(POSES.xyz)
+    np.testing.assert_allclose(at(slow, "POSE_LANDMARKS.NOSE")[[0, -1]], at(POSES, "POSE_LANDMARKS.NOSE")[[0, -1]])
+    one = replace(POSES, xyz=POSES.xyz[:1], confidence=POSES.confidence[:1])
+    assert pace(one, Given(5), 0.2) is one
+    assert pace(POSES, Given(-4.9), 0.2) is POSES
+
+
+def test_shaking_moves_points_by_the_spread_and_no_missing_one():
+    by = shake(POSES, rng(), 0.5).xyz - POSES.xyz
+    assert np.nanstd(by) == pytest.approx(0.5, rel=0.02)
+    np.testing.assert_array_equal(np.isnan(by), np.isnan(POSES.xyz))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -139,8 +205,11 @@ def test_dropped_hands_are_a_share_of_the_time_in_stretches_and_leave_the_body()
         lambda rng: film(POSES, rng, 10, 25),
         lambda rng: drop_frames(POSES, rng, 0.2),
         lambda rng: drop_hands(POSES, rng, 0.2),
+        lambda rng: shear(POSES, rng, 0.2),
+        lambda rng: pace(POSES, rng, 0.2),
+        lambda rng: shake(POSES, rng, 0.1),
     ],
-    ids=["warp", "film", "drop_frames", "drop_hands"],
+    ids=["warp", "film", "drop_frames", "drop_hands", "shear", "pace", "shake"],
 )
 def test_a_seed_repeats_and_another_differs_and_the_poses_stay(change):
     before = POSES.xyz.copy()

@@ -1,6 +1,6 @@
-"""Poses as another camera, another detector or a left-handed signer would have made them. Times stay as they are.
+"""Poses as another camera, another detector, a left-handed or a slower signer would have made them.
 
-Each takes what it needs of chance from a generator, so that a seed repeats it.
+Each takes what it needs of chance from a generator, so that a seed repeats it. Times stay as they are, but for `pace`.
 """
 
 from dataclasses import replace
@@ -10,17 +10,20 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from seasign.models.features import HANDS, SHOULDERS, SIDES, resample
+from seasign.models.signclip_embedder import FACE
 from seasign.types import InputError, Poses
 
 STRETCH = 0.25  # seconds: how long a hand stays unseen, on average
+_LATERAL = [name for name in FACE if name.partition(".")[2] not in "0 10 13 14 17 152".split()]  # one side, the other
+MIRRORED = dict(zip(_LATERAL, _LATERAL[len(_LATERAL) // 2 :] + _LATERAL[: len(_LATERAL) // 2], strict=True))
 
 
 def mirror(poses: Poses) -> Poses:
     """The same signer in a mirror: left is right, by the names of the landmarks, and x runs the other way.
 
     Raises:
-        InputError: The other side of a landmark is missing, or not known: those of the face mesh are numbered, and
-            those of the world are not in pixels.
+        InputError: The other side of a landmark is missing, or not known: of the face mesh only the contours are, and
+            points of the world are not in pixels.
     """
     names = [_other(name) for name in poses.landmarks]
     missing = [name for name, other in zip(poses.landmarks, names, strict=True) if other not in poses.landmarks]
@@ -35,6 +38,8 @@ def mirror(poses: Poses) -> Poses:
 def _other(name: str) -> str:
     """The landmark of the other side, or itself."""
     component, _, point = name.partition(".")
+    if name in FACE:
+        return MIRRORED.get(name, name)
     if component.upper().startswith(("FACE", "POSE_WORLD")):
         return ""
     for one, other in ("LEFT", "RIGHT"), ("left", "right"):
@@ -60,6 +65,61 @@ def warp(poses: Poses, rng: np.random.Generator, *, scale: float = 0.0, rotation
     xyz = poses.xyz.copy()
     xyz[..., :2] = (xyz[..., :2] - middle) @ change.T + middle
     return replace(poses, xyz=xyz)
+
+
+def shear(poses: Poses, rng: np.random.Generator, spread: float) -> Poses:
+    """Shear, turn and stretch the picture around the middle of the shoulders: (x, y) Shear_x(a) Rot(b) Scale_y(1 + c).
+
+    Args:
+        spread: Standard deviation of a, b (radians) and c, which are drawn in that order.
+    Source: SignCLIP (arXiv:2407.01264), its augmentation in 2-D, there with a spread of .2.
+    """
+    slant, angle, longer = spread * rng.standard_normal(3)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    change = np.array([[1, slant], [0, 1]]) @ turn * np.array([1, 1 + longer])
+    middle = _middle(poses)
+    xyz = poses.xyz.copy()
+    xyz[..., :2] = (xyz[..., :2] - middle) @ change + middle
+    return replace(poses, xyz=xyz)
+
+
+def pace(poses: Poses, rng: np.random.Generator, spread: float, most: int | None = None) -> Poses:
+    """Signed more slowly or more quickly: more or fewer frames between the first and the last one.
+
+    Points are interpolated linearly between the frames that show them, over gaps too, and are missing before and after.
+    The rate is given as frames per second of the old time, as published, and is whole.
+
+    Args:
+        spread: Standard deviation of the ratio, around 1.
+        most: Frames; where there would be as many or more, nothing is changed.
+    Source: SignCLIP (arXiv:2407.01264), its temporal augmentation, there with a spread of .2. Differs: a ratio that
+        leaves fewer than two frames a second changes nothing.
+    """
+    ratio = 1 + spread * rng.standard_normal()
+    fps = round(float(poses.fps) * ratio)
+    frames = len(poses.xyz)
+    count = round(frames * fps / float(poses.fps)) if fps > 1 else 0
+    if count < 2 or frames < 2 or (most is not None and frames * ratio >= most):
+        return poses
+    before, after = np.linspace(0, 1, frames), np.linspace(0, 1, count)
+    xyz = np.full((count, *poses.xyz.shape[1:]), np.nan, np.float32)
+    confidence = np.zeros(xyz.shape[:2], np.float32)
+    for point, seen in enumerate(~np.isnan(poses.xyz).any(axis=2).T):
+        if not seen.any():
+            continue
+        known = np.concatenate((poses.xyz[seen, point], poses.confidence[seen, point, None]), axis=1).T
+        *place, sure = (np.interp(after, before[seen], row, left=np.nan, right=np.nan) for row in known)
+        xyz[:, point], confidence[:, point] = np.stack(place, axis=1), np.nan_to_num(sure)
+    return replace(poses, xyz=xyz, confidence=confidence, fps=Fraction(fps))
+
+
+def shake(poses: Poses, rng: np.random.Generator, spread: float) -> Poses:
+    """Every point of every frame somewhere around where it is, in x, y and z; `spread` in the unit of the poses.
+
+    Source: SignCLIP (arXiv:2407.01264), its noise, there of .001 shoulder widths.
+    """
+    noise = rng.standard_normal(poses.xyz.shape, np.float32)
+    return replace(poses, xyz=poses.xyz + np.float32(spread) * noise)
 
 
 def film(poses: Poses, rng: np.random.Generator, slowest: float, fastest: float) -> Poses:

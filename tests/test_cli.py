@@ -13,7 +13,7 @@ import pytest
 
 import seasign
 from commands import run
-from planted import film
+from planted import film, holistic
 from seasign.types import Costs, Cue, InputWarning, Sign
 
 SIGNS = [Sign(2.5, 3.0, "HEAVY"), Sign(3.0, 4.25, "RAIN"), Sign(7.0, 7.5), Sign(7.5, 8.5)]
@@ -638,6 +638,49 @@ def test_segment_writes_signs_and_phrases_and_prints_the_gate(folder):
     assert "is no video" in refused("estimate-poses", "one.csv", "-o", "out.pose")
     film("news.mp4", [0.0, 0.04])
     assert "there is no folder nowhere" in refused("estimate-poses", "news.mp4", "-o", "nowhere/news.pose")
+
+
+@pytest.fixture
+def network(folder):
+    """A network of the 2023 family with drawn weights, in a folder as training and conversion leave it."""
+    torch = pytest.importorskip("torch")
+    safetensors = pytest.importorskip("safetensors.torch")
+    from seasign.models.bio_tagger import BioTagger, Settings
+
+    torch.manual_seed(0)
+    tagger = BioTagger(Settings(width=16))
+    Path("network").mkdir()
+    safetensors.save_file(tagger.state_dict(), "network/weights.safetensors")
+    Path("network/config.json").write_text(json.dumps(tagger.config))
+    return "network"
+
+
+@pytest.mark.filterwarnings("ignore::seasign.InputWarning")  # of drawn weights and poses without a depth
+def test_a_network_segments_and_its_tags_are_read_as_asked(network):
+    seasign.write("episode.pose", holistic(0, frames=200))
+    for number, asked in enumerate(([], ["--decoder", "argmax"], ["--thresholds", "34/50"])):
+        result = run("segment", "episode.pose", "-o", f"{number}.csv", "--segmenter", network, *asked)
+        assert result.exit_code == 0, result.output
+        assert "network segmenter" in result.stdout
+    found = [seasign.read(f"{number}.csv") for number in range(3)]
+    assert found[0] != found[1] != found[2]
+    seasign.write("news.vtt", [seasign.Cue(1, 3, "one"), seasign.Cue(4, 6, "two")])
+    result = run("align", "episode.pose", "news.vtt", "-o", "out.vtt", "--segmenter", network, "--lag", "0")
+    assert result.exit_code == 0, result.output
+
+
+def test_segmenters_and_thresholds_that_are_none_are_refused(folder):
+    seasign.write("episode.pose", holistic(0))
+    assert "e4s: not here yet; run: seasign checkpoints pull e4s" in refused(
+        "segment", "episode.pose", "-o", "out.csv", "--segmenter", "e4s"
+    )
+    assert "no such" in refused("segment", "episode.pose", "-o", "out.csv", "--segmenter", "nonsense").lower()
+    for wrong in "30", "30/", "0/50", "30/150", "a/b":
+        result = run("segment", "episode.pose", "-o", "out.csv", "--thresholds", wrong)
+        assert result.exit_code == 2
+        assert "is not two percentages" in result.stderr
+    both = run("segment", "episode.pose", "-o", "out.csv", "--thresholds", "30/50", "--decoder", "argmax")
+    assert both.exit_code == 2
 
 
 @pytest.mark.parametrize("unseen", ["everything", "frames"])

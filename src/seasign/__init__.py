@@ -15,6 +15,7 @@ from seasign.report_page import SCHEMA, dump_report, render_report
 from seasign.segmentation import TRAINING_FREE, Segmenter, TrainingFree, gate, merge, phrases, segment
 from seasign.synthesis import Episode, synthesize
 from seasign.timeline import draw_timeline
+from seasign.training import Trained, train
 from seasign.types import (
     Alignment,
     Calibration,
@@ -75,6 +76,7 @@ __all__ = [
     "Summary",
     "Tags",
     "Threshold",
+    "Trained",
     "TrainingFree",
     "Verdict",
     "align",
@@ -108,5 +110,6 @@ __all__ = [
     "shift",
     "summarize",
     "synthesize",
+    "train",
     "write",
 ]

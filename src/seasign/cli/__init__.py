@@ -15,6 +15,7 @@ from seasign.cli.checkpoints import checkpoints
 from seasign.cli.demo import demo, doctor
 from seasign.cli.evaluate import compare_runs, evaluate
 from seasign.cli.signing import estimate_poses, segment
+from seasign.cli.train import train
 from seasign.types import InputError, InputWarning
 
 
@@ -48,7 +49,7 @@ def cli() -> None:
     """Move subtitles onto the signing that says them."""
 
 
-for command in (align, estimate_poses, segment, evaluate, compare_runs, checkpoints, demo, doctor):
+for command in (align, estimate_poses, segment, evaluate, compare_runs, checkpoints, train, demo, doctor):
     cli.add_command(command)
 
 

@@ -21,6 +21,7 @@ class Progress:
     step: int  # of the epoch: 1 .. steps
     steps: int
     loss: Mapping[str, float]  # its terms, and their sum as `loss`: the mean over the epoch so far
+    metric: str  # the name of the one that decides
     metrics: Mapping[str, float] | None = None  # of the epoch, at its end
 
 
@@ -30,6 +31,7 @@ class Trained:
 
     checkpoint: Path  # the folder
     epoch: int  # the best one, whose weights are kept
+    metric: str  # the name of the one that decided
     metrics: Mapping[str, float]  # of that epoch
     epochs: int  # that were trained
     stopped: Literal["epochs", "patience"]  # what ended it

@@ -14,6 +14,7 @@ from jaxtyping import Float32
 
 from seasign.models import features
 from seasign.segmentation import bouts, height
+from seasign.training.recipe import Counts, Factors, Range
 from seasign.types import InputError, Poses, Sign, Span
 
 WIDTH, CENTER = 160, (640, 330, 0)  # pixels: the body that all clips get
@@ -24,10 +25,10 @@ LEAD = 0.6  # seconds of a clip before and after its sign that open and close a 
 class Joining:
     """How signs follow each other; ranges are drawn from evenly."""
 
-    phrase: tuple[int, int] = (3, 9)  # signs between two rests
-    transition: tuple[float, float] = (0.08, 0.25)  # seconds from a sign's end to the start of the next in its phrase
-    rest: tuple[float, float] = (0.3, 1.5)  # seconds between the hands' way down and their way up
-    tempo: tuple[float, float] = (1.0, 1.0)  # how many times as fast as they were filmed signs are played
+    phrase: Counts = (3, 9)  # signs between two rests
+    transition: Range = (0.08, 0.25)  # seconds from a sign's end to the start of the next in its phrase
+    rest: Range = (0.3, 1.5)  # seconds between the hands' way down and their way up
+    tempo: Factors = (1.0, 1.0)  # how many times as fast as they were filmed signs are played
 
 
 class Piece(NamedTuple):

@@ -20,6 +20,7 @@ import pickle
 import platform
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
+from hashlib import file_digest
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -109,7 +110,7 @@ def run(
 
         def tell(step: int, steps: int, loss: Mapping[str, float], metrics: Mapping[str, float] | None = None) -> None:
             if progress is not None and fabric.is_global_zero:
-                progress(Progress(epoch, settings.epochs, step, steps, loss, metrics))  # noqa: B023 - called at once
+                progress(Progress(epoch, settings.epochs, step, steps, loss, settings.metric, metrics))  # noqa: B023 - called at once
 
         _seed(settings.seed, epoch, fabric.global_rank)
         task.model.train()
@@ -147,7 +148,7 @@ def run(
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     best = _best(rows, settings)
-    return Trained(folder, best["epoch"], best["metrics"], len(rows), stopped)
+    return Trained(folder, best["epoch"], settings.metric, best["metrics"], len(rows), stopped)
 
 
 def gather(rows: Shaped[torch.Tensor, "rows ..."]) -> Shaped[torch.Tensor, "all_rows ..."]:
@@ -164,7 +165,7 @@ def gather(rows: Shaped[torch.Tensor, "rows ..."]) -> Shaped[torch.Tensor, "all_
 
 def share(
     items: int, batch: int, *, seed: int, epoch: int, rank: int = 0, ranks: int = 1
-) -> list[Int[np.ndarray, "batch"]]:
+) -> list[Int[np.ndarray, "_"]]:
     """The items of every batch of a process in an epoch, in an order that the seed and the epoch decide.
 
     Batch k of all processes together is batch k of one process with batches that many times as large. Where the items
@@ -326,7 +327,10 @@ def _write_checkpoint(folder: Path, task: Task, about: Mapping[str, Any]) -> Non
     config, weights = task.checkpoint()
     with replacing(folder / "weights.safetensors") as temporary:
         safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary)
-    write_text(folder / "config.json", json.dumps({**config, "training": about}, ensure_ascii=False, indent=1) + "\n")
+        with temporary.open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+    config = {**config, "provenance": {"files": {"weights.safetensors": digest}}, "training": about}
+    write_text(folder / "config.json", json.dumps(config, ensure_ascii=False, indent=1) + "\n")
 
 
 def _open_board(folder: Path, epochs: int) -> Any:

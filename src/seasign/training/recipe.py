@@ -17,6 +17,15 @@ Kind = TypeVar("Kind")
 Count = Annotated[int, "a whole number from 1 on", lambda number: number >= 1]
 Positive = Annotated[float, "a number above 0", lambda number: number > 0]
 Amount = Annotated[float, "a number from 0 on", lambda number: number >= 0]
+Range = Annotated[
+    tuple[float, float], "two numbers from 0 on, the lesser first", lambda numbers: 0 <= numbers[0] <= numbers[1]
+]
+Factors = Annotated[
+    tuple[float, float], "two numbers above 0, the lesser first", lambda numbers: 0 < numbers[0] <= numbers[1]
+]
+Counts = Annotated[
+    tuple[int, int], "two whole numbers from 1 on, the lesser first", lambda numbers: 1 <= numbers[0] <= numbers[1]
+]
 Share = Annotated[float, "a number from 0 to 1", lambda number: 0 <= number <= 1]
 
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Protocol, TypeVar, get_args, runtime_checkable
 
 import numpy as np
 
@@ -39,28 +39,12 @@ def read_manifest(path: Path) -> tuple[Recording, ...]:
         InputError: It is no such table, names a file that is not there or of another kind, or one twice; the message
             has the line.
     """
-    text = read_text(path)[0].removeprefix("\ufeff")
-    names = text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=names.count), strict=True)
     recordings: list[Recording] = []
-    try:
-        columns = [name.strip().lower() for name in reader.fieldnames or ()]
-        reader.fieldnames = columns
-        if "poses" not in columns:
-            raise InputError(f"{path}:1: no column 'poses' in {columns}; name the columns {','.join(COLUMNS)}")
-        for row in reader:
-            where = f"{path}:{reader.line_num}"
-            cells = {key: (row.get(key) or "").strip() or None for key in COLUMNS}
-            if cells["poses"] is None:
-                raise InputError(f"{where}: names no poses; take the line out or add the file")
-            if cells["split"] not in (None, *PARTS):
-                raise InputError(f"{where}: split: expected {', '.join(PARTS)} or nothing, found {cells['split']!r}")
-            poses = _file(where, path.parent / cells["poses"], POSES)
-            signs = cells["signs"] and _file(where, path.parent / cells["signs"], TIERS | TABLES)
-            part = next((part for part in PARTS if part == cells["split"]), None)
-            recordings.append(Recording(cells["poses"], poses, signs or None, cells["signer"], part, cells["gloss"]))
-    except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}: not a whole CSV file ({error}); export it again") from None
+    for where, cells in rows(path, COLUMNS, ("poses",)):
+        poses = find_file(where, path.parent / str(cells["poses"]), POSES)
+        signs = cells["signs"] and find_file(where, path.parent / cells["signs"], TIERS | TABLES)
+        part = read_part(where, cells["split"])
+        recordings.append(Recording(str(cells["poses"]), poses, signs or None, cells["signer"], part, cells["gloss"]))
     return _distinct(path, recordings)
 
 
@@ -89,14 +73,34 @@ def read_folder(path: Path) -> tuple[Recording, ...]:
     return _distinct(path, recordings)
 
 
+@runtime_checkable
+class Member(Protocol):
+    """What can be divided."""
+
+    @property
+    def name(self) -> str:
+        """Which no other has."""
+
+    @property
+    def signer(self) -> str | None:
+        """Who signs, or in which session."""
+
+    @property
+    def part(self) -> Part | None:
+        """Of the corpus' own division."""
+
+
+Listed = TypeVar("Listed", bound=Member)
+
+
 def divide(
-    recordings: Sequence[Recording],
+    recordings: Sequence[Listed],
     by: Literal["signer", "file"] = "signer",
     *,
     valid: float = 0.1,
     test: float = 0.0,
     seed: int = 0,
-) -> dict[Part, tuple[Recording, ...]]:
+) -> dict[Part, tuple[Listed, ...]]:
     """Divide recordings into parts, so that no signer, or no file, is in two of them.
 
     Where the recordings name their parts, those hold. Otherwise signers (or files) are drawn one by one, into the
@@ -106,16 +110,16 @@ def divide(
         InputError: Somebody is in two parts, a signer is not known, some recordings name a part and others do not, or
             there are too few signers for the parts.
     """
-    groups: dict[str, list[Recording]] = {}
+    groups: dict[str, list[Listed]] = {}
     for recording in recordings:
         if by == "signer" and recording.signer is None:
             raise InputError(f"{recording.name}: its signer is not known; add a column `signer`, or divide by file")
-        groups.setdefault(str(recording.signer if by == "signer" else recording.poses.resolve()), []).append(recording)
+        groups.setdefault(str(recording.signer if by == "signer" else recording.name), []).append(recording)
     named = [recording for recording in recordings if recording.part is not None]
     if named and len(named) < len(recordings):
         lacking = next(recording for recording in recordings if recording.part is None)
         raise InputError(f"{lacking.name}: names no split where others do; name one for all recordings or for none")
-    parts: dict[Part, list[Recording]] = {part: [] for part in PARTS}
+    parts: dict[Part, list[Listed]] = {part: [] for part in PARTS}
     if named:
         for group, members in groups.items():
             if len({member.part for member in members}) > 1:
@@ -146,13 +150,42 @@ def divide(
     return {part: tuple(members) for part, members in parts.items()}
 
 
-def _drawn(groups: dict[str, list[Recording]], seed: int) -> Iterator[str]:
+def _drawn(groups: dict[str, list[Listed]], seed: int) -> Iterator[str]:
     """The groups in an order that the seed decides."""
     names = sorted(groups)
     return iter([names[number] for number in np.random.default_rng(seed).permutation(len(names))])
 
 
-def _file(where: str, path: Path, kinds: dict[str, str]) -> Path:
+def rows(path: Path, columns: Sequence[str], needed: Sequence[str]) -> Iterator[tuple[str, dict[str, str | None]]]:
+    """Where every row of a table is, and its cells in these columns; None: it says nothing there.
+
+    Raises:
+        InputError: It is no table, a column is missing that is needed, or a cell in one.
+    """
+    text = read_text(path)[0].removeprefix("\ufeff")
+    names = text.partition("\n")[0]
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=names.count), strict=True)
+    try:
+        reader.fieldnames = there = [name.strip().lower() for name in reader.fieldnames or ()]
+        if lacking := [column for column in needed if column not in there]:
+            raise InputError(f"{path}:1: no column {lacking[0]!r} in {there}; name the columns {','.join(columns)}")
+        for row in reader:
+            where, cells = f"{path}:{reader.line_num}", {key: (row.get(key) or "").strip() or None for key in columns}
+            if empty := [column for column in needed if cells[column] is None]:
+                raise InputError(f"{where}: names no {empty[0]}; take the line out or add what is missing")
+            yield where, cells
+    except csv.Error as error:
+        raise InputError(f"{path}:{reader.line_num}: not a whole CSV file ({error}); export it again") from None
+
+
+def read_part(where: str, name: str | None) -> Part | None:
+    """The part of that name, if there is a name."""
+    if name not in (None, *PARTS):
+        raise InputError(f"{where}: split: expected {', '.join(PARTS)} or nothing, found {name!r}")
+    return next((part for part in PARTS if part == name), None)
+
+
+def find_file(where: str, path: Path, kinds: dict[str, str]) -> Path:
     """The path, if it is a file of one of the kinds."""
     if path.suffix.lower() not in kinds:
         raise InputError(f"{where}: {path.name}: expected a file named {' '.join(f'*{kind}' for kind in kinds)}")

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seasign.alignment import PRESETS, align, assign, join_neighbours, reward, shift
+from seasign.alignment import PRESETS, align, assign, join_neighbours, reward, rewarded, shift
 from seasign.embedding import compare, normalize
 from seasign.lag import CLEAR, estimate_lag
 from seasign.posterior import infer, infer_at
 from seasign.solver import Prices, lay_out, nearest, price_list, solve
-from seasign.synthesis import simulate_similarity, synthesize
+from seasign.synthesis import Stress, simulate_similarity, synthesize
 from seasign.types import Costs, Cue, Embeddings, InputError, InputWarning, Normalization, Sign
 
 GOLDEN = json.loads(gzip.decompress((Path(__file__).parent / "golden" / "sea_dp_public.json.gz").read_bytes()))
@@ -361,6 +361,163 @@ def test_pins_are_kept_and_cut_the_episode():
     assert alignment.runs[9] == ()
     assert all(sign.end <= pins[4][0] + 0.5 for run in alignment.runs[:4] for sign in run)
     assert assign(cues, episode.signs, pins={}) == assign(cues, episode.signs)
+
+
+def test_pins_are_not_padded_and_a_part_charges_pauses_as_the_whole_does():
+    episode = synthesize(2, duration=120.0, fps=None)
+    pins = {4: (episode.reference[4].start, episode.reference[4].end)}
+    alignment = align(episode.signs, episode.cues, lag=(2.0, 2.0), padding=(-0.1, 1.0), pins=pins)
+    assert (alignment.cues[4].start, alignment.cues[4].end) == pins[4]
+    assert alignment.pins == pins
+    bare = align(episode.signs, episode.cues, lag=(2.0, 2.0), pins=pins)
+    assert alignment.cues[5] == replace(bare.cues[5], start=bare.cues[5].start - 0.1, end=bare.cues[5].end + 1.0)
+    far = assign(shift(episode.cues, (2.0, 2.0)), episode.signs)
+    assert bare.terms[20:] == far.terms[20:]  # the median pause is that of the episode, and so are the prices
+
+
+@pytest.mark.parametrize("strength", [None, 0.3])
+@pytest.mark.parametrize("costs", [Costs(skip=2), Costs(skip=None), Costs(skip=None, drop=None), Costs(compat="sea")])
+def test_the_terms_of_all_cues_add_up_to_the_cost(costs, strength):
+    episode = synthesize(8, duration=300.0, fps=None, stress=Stress(unsigned=0.2, unsubtitled=0.1))
+    cues = shift(episode.cues, (2.0, 2.0))
+    similarity = None if strength is None else simulate_similarity(episode, strength, 8)
+    alignment = assign(cues, episode.signs, similarity, costs=costs)
+    problem = lay_out(cues, episode.signs, costs)
+    if similarity is not None:
+        problem = rewarded(problem, similarity, costs, Normalization())
+    assert alignment.cost == pytest.approx(solve(problem, price_list([costs])).cost[0])
+    sums = np.array([list(vars(term).values()) for term in alignment.terms]).sum(axis=0)
+    assert alignment.cost == pytest.approx(sums.sum())
+    start, end, duration, _, reward, drop, skip = sums
+    assert min(start, end, duration) > 0
+    assert reward <= 0
+    dropped = sum(not run for run in alignment.runs)
+    assert drop == pytest.approx(dropped * (costs.drop or 0))
+    if costs.skip and not costs.compat:
+        assert (reward < 0) == (strength is not None)
+        assert dropped
+        first, last = (np.searchsorted([sign.start for sign in episode.signs], run.start)
+                       for run in (next(run for run in alignment.runs if run)[0],
+                                   next(run for run in reversed(alignment.runs) if run)[-1]))  # fmt: skip
+        taken = {id(sign) for run in alignment.runs for sign in run}
+        left = [sign.duration for sign in episode.signs[first:last] if id(sign) not in taken]
+        assert skip == pytest.approx(costs.skip * sum(left))  # what is before the first run or after the last is free
+        assert skip > 0
+
+
+def test_a_pinned_cue_costs_nothing():
+    episode = synthesize(2, duration=120.0, fps=None)
+    cues = shift(episode.cues, (2.0, 2.0))
+    alignment = assign(cues, episode.signs, pins={4: (episode.reference[4].start, episode.reference[4].end)})
+    assert set(vars(alignment.terms[4]).values()) == {0.0}
+    assert alignment.cost == pytest.approx(sum(sum(vars(term).values()) for term in alignment.terms))
+
+
+@pytest.mark.filterwarnings("ignore:.*cues out of order")
+@pytest.mark.parametrize("mixed", [False, True], ids=["in order", "out of order"])
+def test_with_the_previous_alignment_only_what_pins_change_is_solved_again(mixed):
+    episode = synthesize(3, duration=900.0, fps=None, stress=Stress(unsigned=0.1, missed=0.1))
+    cues = shift(episode.cues, (2.0, 2.0))
+    if mixed:
+        cues = tuple(cues[i] for i in np.random.default_rng(0).permutation(len(cues)))
+    place = sorted(range(len(cues)), key=lambda i: cues[i].start)
+    base = assign(cues, episode.signs)
+    at = {place[k]: (base.cues[place[k]].start, base.cues[place[k]].end) for k in (20, 60, 110, 160, 200)}
+    before = assign(cues, episode.signs, pins=at)
+    some = place[110]
+    later = tuple(time + 1.3 for time in at[some])
+    for pins in (at | {some: later}, at | {place[130]: later}, {k: at[k] for k in at if k != some}, {}, at):
+        pins = {cue: times for cue, times in pins.items() if cue != place[130] or times[0] > at[some][1]}
+        again = assign(cues, episode.signs, pins=pins, previous=before)
+        whole = assign(cues, episode.signs, pins=pins)
+        assert again.runs == whole.runs
+        assert again.boundaries == whole.boundaries
+        assert again.cost == pytest.approx(whole.cost)
+        for name in "start", "end":
+            expected = [getattr(cue, name) for cue in whole.cues]
+            assert [getattr(cue, name) for cue in again.cues] == pytest.approx(expected, abs=0.01)
+        sure, sure_as_well = ([one.probability for one in found.confidence] for found in (again, whole))
+        assert sure == pytest.approx(sure_as_well, abs=0.02)
+
+
+def test_where_nothing_holds_on_to_what_was_all_is_solved_again():
+    cues = [Cue(10.0 * i, 10.0 * i + 2, str(i)) for i in range(80)]
+    signs = [Sign(10.0 * i + 4, 10.0 * i + 5) for i in range(80)]
+    dear = Costs(drop=0.1)  # every cue is dropped
+    before = assign(cues, signs, costs=dear)
+    assert not any(before.runs)
+    pins = {40: (404.0, 405.0)}
+    assert assign(cues, signs, costs=dear, pins=pins, previous=before) == assign(cues, signs, costs=dear, pins=pins)
+
+
+def test_a_previous_alignment_of_other_cues_is_refused():
+    signs = [Sign(0, 1), Sign(1, 2)]
+    before = assign([Cue(0, 1, "a")], signs)
+    with pytest.raises(InputError, match="the previous alignment has 1 cues, not 2"):
+        assign([Cue(0, 1, "a"), Cue(1, 2, "b")], signs, previous=before)
+
+
+# --- alternatives and neighbours that touch ---------------------------------------------------------------------------
+
+
+def test_alternatives_are_apart_from_the_choice_and_from_each_other_and_the_likeliest_comes_first():
+    episode = synthesize(5, duration=600.0, fps=None)
+    alignment = assign(shift(episode.cues, (2.0, 2.0)), episode.signs)
+    several = [one.alternatives for one in alignment.confidence]
+    assert max(map(len, several)) == 5
+    for cue, others in zip(alignment.cues, several, strict=True):
+        chances = [other.probability for other in others]
+        assert chances == sorted(chances, reverse=True)
+        assert min(chances, default=0.01) >= 0.01
+        assert sum(chances) <= 1 + 1e-9
+        for one, other in itertools.combinations([cue, *others], 2):
+            assert max(abs(one.start - other.start), abs(one.end - other.end)) >= 0.5
+
+
+def test_of_two_places_that_are_as_good_each_has_half_the_probability():
+    signs = [Sign(8.0, 9.0), Sign(11.0, 12.0)]
+    alignment = assign([Cue(9.5, 10.5, "between")], signs, costs=Costs(max_gap=1.0))
+    (other,) = alignment.confidence[0].alternatives
+    assert {(other.start, other.end), (alignment.cues[0].start, alignment.cues[0].end)} <= {
+        (8, 9),
+        (11, 12),
+        (9.5, 10.5),
+    }
+    assert other.probability == pytest.approx(0.5 * alignment.confidence[0].signed, abs=0.05)
+
+
+def test_alternatives_are_about_as_often_right_as_they_say():
+    said, right = [], []
+    for seed in range(3):
+        episode = synthesize(seed, duration=1100.0, fps=None, stress=Stress(missed=0.2))
+        alignment = assign(shift(episode.cues, (2.0, 2.0)), episode.signs)
+        for one, true in zip(alignment.confidence, episode.reference, strict=True):
+            for other in one.alternatives:
+                said.append(other.probability)
+                right.append(abs(other.start - true.start) < 0.5 and abs(other.end - true.end) < 0.5)
+    assert len(said) > 500
+    assert np.mean(right) == pytest.approx(np.mean(said), abs=0.04)
+
+
+def test_neighbours_that_touch_as_delivered_are_drawn_to_touch():
+    signs = [Sign(0.5 * j, 0.5 * j + 0.5) for j in range(20) if j not in (6, 13)]
+    cues = [Cue(0.0, 3.1, "a"), Cue(2.9, 6.5, "b"), Cue(7.4, 10.0, "c")]
+    apart = align(signs, cues, lag=(0.0, 0.0))
+    joined = align(signs, cues, lag=(0.0, 0.0), touching=0.5)
+    assert apart.cues[0].end < apart.cues[1].start
+    assert joined.cues[0].end == joined.cues[1].start
+    assert joined.cues[1].end < joined.cues[2].start  # these do not touch as delivered
+    assert joined.shifts[0] == pytest.approx((0.0, -0.1))  # told as ending where the next one starts
+    assert joined.shifts[1] == pytest.approx((0.1, 0.0))
+    assert align(signs, cues, lag=(0.0, 0.0), touching=0.1).cues == apart.cues
+
+
+def test_pinned_and_dropped_neighbours_are_not_drawn():
+    signs = [Sign(0.5 * j, 0.5 * j + 0.5) for j in range(20) if j != 6]
+    cues = [Cue(0.0, 3.1, "a"), Cue(3.1, 6.5, "b")]
+    pinned = align(signs, cues, lag=(0.0, 0.0), touching=0.5, pins={1: (3.6, 6.5)})
+    assert (pinned.cues[1].start, pinned.cues[1].end) == (3.6, 6.5)
+    assert pinned.cues[0].end == align(signs, cues, lag=(0.0, 0.0), pins={1: (3.6, 6.5)}).cues[0].end
 
 
 def test_pins_out_of_order_name_each_other():

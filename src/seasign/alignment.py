@@ -1,23 +1,23 @@
 """Cues + signs -> Alignment: `align` is the whole job, `assign` its last step."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from math import isfinite
+from math import inf, isfinite
 from types import MappingProxyType
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
-from seasign.confidence import CALIBRATION, CERTAIN, UNSIGNED, examine, judge
+from seasign.confidence import CALIBRATION, CERTAIN, TEMPERATURES, UNSIGNED, examine, judge
 from seasign.decoding import Decoder
 from seasign.embedding import NEIGHBOURS, Embedder, compare, normalize, weigh_evidence
 from seasign.lag import CLEAR, estimate_lag, shifts
-from seasign.posterior import infer
+from seasign.posterior import infer, infer_at
 from seasign.segmentation import TRAINING_FREE, Segmenter, segment
-from seasign.solver import Problem, lay_out, nearest, price_list, solve
+from seasign.solver import Problem, lay_out, nearest, pauses, price_list, solve
 from seasign.solver import times as times_of
 from seasign.types import (
     Alignment,
@@ -33,9 +33,12 @@ from seasign.types import (
     Rows,
     Sign,
     Span,
+    Terms,
 )
 
 ROWS = get_args(Rows)
+Rewards = tuple[Int[np.ndarray, "cues neighbours"], Float64[np.ndarray, "cues neighbours"]]  # signs, and what they give
+AGAIN, EDGE = 24, 8  # cues with signs solved again on either side of a changed pin; those that only lead there
 EVIDENCE = 1.0  # seconds of cost that a nat of evidence from similarities is worth, at the default w_sim
 
 
@@ -60,6 +63,7 @@ def align(
     normalization: Normalization = Normalization(),
     lag: tuple[float, float] | Literal["auto"] = "auto",
     padding: tuple[float, float] = (0.0, 0.0),
+    touching: float | None = None,
     pins: Mapping[int, tuple[float, float]] = MappingProxyType({}),
     calibration: Calibration = CALIBRATION,
 ) -> Alignment:
@@ -73,7 +77,10 @@ def align(
         lag: Seconds by which the signing comes after the cues as delivered, for starts and for ends; "auto" finds it,
             and warns when no lag stands out and it is a guess. It is added first.
         padding: Seconds added to starts and ends at last; viewers and annotators like a cue to stay up for a while.
-        pins: Cue (its index) -> its true start and end, in seconds of the signing: as `assign`.
+        touching: Seconds that neighbours may be apart as delivered and still count as touching. They are told as
+            touching, half way, and where they come out within a second of each other they meet there too. None: each
+            cue for itself; see docs/log/2026-11-21-touching.md.
+        pins: Cue (its index) -> its true start and end, in seconds of the signing: as `assign`. Nothing is added.
         calibration: How sure is sure; `calibrate` fits it.
     Raises:
         InputError: As `segment` and `assign`; both an embedder and a similarity are given.
@@ -94,11 +101,15 @@ def align(
         return assign(cues, signs, similarity, costs=costs, normalization=normalization)
     found, by = None, np.broadcast_to(np.array(0 if lag == "auto" else lag, float).reshape(-1, 1), (2, len(cues)))
     if lag == "auto":
-        order = np.argsort([cue.start for cue in cues], kind="stable")
-        found = estimate_lag([cues[i] for i in order], sorted(signs, key=lambda sign: (sign.start, sign.end)))
+        _check(cues, signs, similarity, costs, normalization)
+        order, sign_order = _in_time(cues), _in_time(signs)
+        look = None if similarity is None else similarity[np.ix_(order, sign_order)]
+        found = estimate_lag([cues[i] for i in order], [signs[j] for j in sign_order], look)
         by = shifts(found, len(cues))[:, np.argsort(order)]
         if found.clarity < CLEAR:
             warnings.warn(f"no lag stands out; {found} is a guess: give the lag", InputWarning, stacklevel=2)
+    if touching is not None:
+        by = by + np.array(times_of(join_neighbours(cues, (0.0, 0.0), touching))) - times_of(cues)
     shifted = [
         replace(cue, start=cue.start + start, end=cue.end + end)
         for cue, start, end in zip(cues, *by.tolist(), strict=True)
@@ -106,9 +117,14 @@ def align(
     alignment = assign(
         shifted, signs, similarity, costs=costs, normalization=normalization, pins=pins, calibration=calibration
     )
-    return replace(
-        alignment, cues=shift(alignment.cues, padding), lag=found, shifts=tuple(zip(*by.tolist(), strict=True))
-    )
+    moved = list(alignment.cues)
+    free = [i for i, run in enumerate(alignment.runs) if run and i not in pins]
+    if touching is not None:
+        met = _meet([cues[i] for i in free], [moved[i] for i in free], touching, most=1.0)
+        for i, cue in zip(free, met, strict=True):
+            moved[i] = cue
+    padded = [cue if i in pins else pad for i, (cue, pad) in enumerate(zip(moved, shift(moved, padding), strict=True))]
+    return replace(alignment, cues=tuple(padded), lag=found, shifts=tuple(zip(*by.tolist(), strict=True)))
 
 
 def shift(cues: Sequence[Cue], by: tuple[float, float]) -> tuple[Cue, ...]:
@@ -122,12 +138,21 @@ def join_neighbours(cues: Sequence[Cue], lag: tuple[float, float], within: float
     So do those that overlap by no more. It looks at no signing: a baseline, since cues that touch as delivered mostly
     touch when signed.
     """
-    moved, order = list(shift(cues, lag)), sorted(range(len(cues)), key=lambda i: cues[i].start)
+    return _meet(cues, shift(cues, lag), within)
+
+
+def _meet(cues: Sequence[Cue], moved: Sequence[Cue], within: float, most: float = inf) -> tuple[Cue, ...]:
+    """The moved cues, with neighbours that are within so many seconds as `cues` meeting half way.
+
+    Only where they are at most `most` seconds apart by now, and none loses its length by it.
+    """
+    met, order = list(moved), sorted(range(len(cues)), key=lambda i: cues[i].start)
     for i, after in pairwise(order):
-        if abs(cues[after].start - cues[i].end) <= within:
-            edge = (moved[i].end + moved[after].start) / 2
-            moved[i], moved[after] = replace(moved[i], end=edge), replace(moved[after], start=edge)
-    return tuple(moved)
+        edge, apart = (met[i].end + met[after].start) / 2, abs(met[after].start - met[i].end)
+        near = abs(cues[after].start - cues[i].end) <= within and apart <= most
+        if near and met[i].start < edge < met[after].end:
+            met[i], met[after] = replace(met[i], end=edge), replace(met[after], start=edge)
+    return tuple(met)
 
 
 def assign(
@@ -139,6 +164,7 @@ def assign(
     normalization: Normalization = Normalization(),
     pins: Mapping[int, tuple[float, float]] = MappingProxyType({}),
     calibration: Calibration = CALIBRATION,
+    previous: Alignment | None = None,
 ) -> Alignment:
     """Give every cue one run of neighbouring signs or none, at the least total cost, and the best times to the cue.
 
@@ -153,10 +179,13 @@ def assign(
         pins: Cue (its index) -> its true start and end. It takes the signs whose middles lie there; the cues before
             it have those before, and the cues after it those after.
         calibration: Turns what speaks for the times of a cue into its confidence.
+        previous: What this gave for the same cues, signs, similarity and settings, but other pins: only the cues about
+            the pins that changed are solved again, as far as it takes until they come out as they were. The runs are
+            those of the whole; confidence near the edges of what was solved may differ by hundredths.
     Raises:
         InputError: A cue can reach no free sign although none may be dropped (the message names it); pins out of
             order; a similarity of another shape or with values that are not finite; costs or times that are no prices
-            or times.
+            or times; a previous alignment of other cues.
     Source: Jiang et al. 2025 (SEA, arXiv:2512.08094), Align; align_dp.py @ 13b6a58. Differs: exact in linear time;
         dropping, skipping, pins, times and confidence are ours; pauses are part of the optimum, where that code
         cuts runs afterwards, pricing the pieces with the similarities of another cue; no assignment is an error, where
@@ -168,41 +197,58 @@ def assign(
         return Alignment(tuple(cues), ((),) * len(cues), (0,) * (len(cues) + 1), 0.0)
     order, sign_order = _order(cues, "cues"), _order(signs, "signs")
     in_time, ordered = [cues[i] for i in order], [signs[j] for j in sign_order]
-    if similarity is not None and not (_ascending(order) and _ascending(sign_order)):
-        similarity = similarity[np.ix_(order, sign_order)]
     if strangers := [cue for cue in pins if not 0 <= cue < len(cues)]:
         raise InputError(f"there is a pin for cue {strangers[0]}, but cues go from 0 to {len(cues) - 1}: remove it")
+    if previous is not None and len(previous.cues) != len(cues):
+        raise InputError(
+            f"the previous alignment has {len(previous.cues)} cues, not {len(cues)}: give that of the same"
+        )
     rank_of = np.argsort(order).tolist()
-    pinned = {rank_of[cue]: times for cue, times in pins.items()}
-    groups, chosen = np.zeros((2, 2, len(cues)), int)
-    times = np.array([(cue.start, cue.end) for cue in in_time], float)
-    sure: list[Confidence | None] = [CERTAIN] * len(cues)
-    cost = 0.0
-    for part in _parts(in_time, ordered, pinned):
-        own, theirs = slice(*part.cues), slice(*part.signs)
+    rewards = None
+    if similarity is not None:
+        if not (_ascending(order) and _ascending(sign_order)):
+            similarity = similarity[np.ix_(order, sign_order)]
+        rewards = weigh(lay_out(in_time, ordered, costs), similarity, costs, normalization)
+    before, changed = None, list[int]()
+    if previous is not None and previous.terms is not None and not costs.compat and costs.skip is not None:
+        before = _Solved.of(previous, order)
+        changed = sorted(rank_of[cue] for cue in {*pins, *previous.pins} if pins.get(cue) != previous.pins.get(cue))
+
+    sign_start, sign_end = times_of(ordered)
+    pause = float(np.median(np.maximum(0, sign_start[1:] - sign_end[:-1]))) if len(signs) > 1 else None
+
+    def solve_some(own: slice, theirs: slice) -> _Solved:
+        """These cues, with these signs and no others."""
+        some = rewards and (rewards[0][own] - theirs.start, rewards[1][own])
+        return _solve(in_time[own], ordered[theirs], some, costs, order[own], calibration, pause).moved(theirs.start)
+
+    pieces = []
+    for part in _parts(in_time, ordered, {rank_of[cue]: times for cue, times in pins.items()}):
         if part.pin is not None:
-            groups[:, own] = chosen[:, own] = [[theirs.start], [theirs.stop]]
-            times[own] = part.pin
-            sure[own.start] = replace(CERTAIN, start=(part.pin[0],) * 2, end=(part.pin[1],) * 2)
+            pieces.append(_Solved.pinned(part.signs, part.pin))
+        elif before is not None:
+            pieces += _solve_again(part, changed, before, solve_some)
         elif part.cues[0] < part.cues[1]:
-            some = None if similarity is None else similarity[own, theirs]
-            solved = _solve(in_time[own], ordered[theirs], some, costs, normalization, order[own], calibration)
-            groups[:, own], chosen[:, own] = solved.groups + theirs.start, solved.runs + theirs.start
-            times[own], sure[own], cost = solved.times, solved.confidence, cost + solved.cost
-    first, stop = groups
+            pieces.append(solve_some(slice(*part.cues), slice(*part.signs)))
+    solved = _Solved.joined(pieces)
+    terms = _itemize(in_time, ordered, solved, costs, [rank_of[cue] for cue in pins])
+    first, stop = solved.groups
     boundaries = np.where(first < stop, first, np.append(0, np.maximum.accumulate(stop)[:-1]))
-    moved, runs, confidence = list(cues), [()] * len(cues), list(sure)
-    for rank, i in enumerate(order.tolist()):
-        moved[i] = replace(cues[i], start=float(times[rank, 0]), end=float(times[rank, 1]))
-        runs[i] = tuple(ordered[slice(*chosen[:, rank])])
-        confidence[i] = sure[rank]
-    known = tuple(one for one in confidence if one is not None)
+    latest = in_time if previous is None or before is None else [previous.cues[i] for i in order]
+    moved = [
+        cue if (cue.start, cue.end) == (start, end) else replace(cue, start=start, end=end)
+        for cue, (start, end) in zip(latest, solved.times.tolist(), strict=True)
+    ]
+    runs = [tuple(ordered[slice(*run)]) for run in solved.runs.T.tolist()]
+    known = [one for one in solved.confidence if one is not None]
     return Alignment(
-        tuple(moved),
-        tuple(runs),
+        tuple(moved[rank] for rank in rank_of),
+        tuple(runs[rank] for rank in rank_of),
         (*boundaries.tolist(), int(stop.max())),
-        cost,
-        known if len(known) == len(cues) else None,
+        float(terms.sum()),
+        tuple(known[rank] for rank in rank_of) if len(known) == len(cues) else None,
+        terms=tuple(Terms(*terms[rank].tolist()) for rank in rank_of),
+        pins=dict(pins),
     )
 
 
@@ -234,51 +280,156 @@ def _parts(cues: Sequence[Cue], signs: Sequence[Sign], pins: Mapping[int, tuple[
 
 
 class _Solved(NamedTuple):
-    """The cues of a part."""
+    """Neighbouring cues, in order of time. Those that were dropped have the signs 0 to 0."""
 
     groups: Int[np.ndarray, "2 cues"]  # first sign and the one after the last, as solved
     runs: Int[np.ndarray, "2 cues"]  # the same, when long pauses have been cut out
     times: Float64[np.ndarray, "cues 2"]
-    cost: float
+    similarity: Float64[np.ndarray, " cues"]  # what similarities add to the cost
     confidence: list[Confidence | None]
+
+    @classmethod
+    def of(cls, alignment: Alignment, order: Int[np.ndarray, " cues"]) -> "_Solved":
+        """What an alignment says, without `compat`."""
+        length = np.array([len(alignment.runs[i]) for i in order])
+        first = np.where(length > 0, alignment.boundaries[:-1], 0)
+        groups = np.stack((first, first + length))
+        times = np.array([(alignment.cues[i].start, alignment.cues[i].end) for i in order], float)
+        terms, sure = alignment.terms or (), alignment.confidence or (None,) * len(order)
+        return cls(groups, groups, times, np.array([terms[i].similarity for i in order]), [sure[i] for i in order])
+
+    @classmethod
+    def pinned(cls, signs: tuple[int, int], pin: tuple[float, float]) -> "_Solved":
+        """One cue with its pin and the signs there."""
+        group = np.array(signs)[:, None] * (signs[0] < signs[1])
+        sure = replace(CERTAIN, start=(pin[0],) * 2, end=(pin[1],) * 2)
+        return cls(group, group, np.array([pin], float), np.zeros(1), [sure])
+
+    @classmethod
+    def joined(cls, pieces: "Sequence[_Solved]") -> "_Solved":
+        """Pieces that follow each other."""
+        groups, runs, times, similarity, confidence = zip(*pieces, strict=True)
+        return cls(
+            np.concatenate(groups, axis=1),
+            np.concatenate(runs, axis=1),
+            np.concatenate(times),
+            np.concatenate(similarity),
+            [one for some in confidence for one in some],
+        )
+
+    def some(self, start: int, stop: int) -> "_Solved":
+        """The cues from and to."""
+        own = slice(start, stop)
+        return _Solved(
+            self.groups[:, own], self.runs[:, own], self.times[own], self.similarity[own], self.confidence[own]
+        )
+
+    def moved(self, signs: int) -> "_Solved":
+        """The same among signs that have so many before them."""
+        groups, runs = (np.where(both[0] < both[1], both + signs, 0) for both in (self.groups, self.runs))
+        return self._replace(groups=groups, runs=runs)
+
+
+def _solve_again(
+    part: _Part, changed: Sequence[int], before: _Solved, solve_some: Callable[[slice, slice], _Solved]
+) -> list[_Solved]:
+    """The cues of a part when pins in it or beside it changed, and nothing else since `before`.
+
+    Those about the changed pins are solved between the signs of the cues further away. Beyond one that takes the same
+    signs as before nothing that changed plays a part, and all is as it was; if there is none, more cues are solved.
+    """
+    first, last = part.cues
+    near = [cue for cue in changed if first - 1 <= cue <= last]
+    if not near or first == last:
+        return [before.some(first, last)]
+    taken = first + np.flatnonzero(before.groups[0, first:last] < before.groups[1, first:last])
+    earlier, later = taken[taken < near[0]].tolist(), taken[taken > near[-1]].tolist()
+    reach = AGAIN
+    while True:
+        low = earlier[-reach] if reach <= len(earlier) else first
+        high = later[reach - 1] + 1 if reach <= len(later) else last
+        after = before.groups[:, high:last]
+        left = max([part.signs[0], *before.groups[1, first:low].tolist()])
+        right = min([part.signs[1], *after[0, after[0] < after[1]].tolist()])
+        if left <= right:
+            solved = solve_some(slice(low, high), slice(left, right))
+            same = (solved.groups == before.groups[:, low:high]).all(axis=0)
+            met, other = (np.flatnonzero(some) + low for some in (same & (solved.groups[0] < solved.groups[1]), ~same))
+            begin = met[(met >= low + EDGE) & (met < near[0])].tolist()
+            stop = met[(met < high - EDGE) & (met > near[-1])].tolist()
+            if (begin or low == first) and (stop or high == last):
+                from_ = max([low + EDGE, *(other[other < begin[0]] + 1).tolist()]) if low > first else first
+                to = min([high - EDGE, *other[other > stop[-1]].tolist()]) if high < last else last
+                return [before.some(first, from_), solved.some(from_ - low, to - low), before.some(to, last)]
+        reach *= 2
+
+
+def _itemize(
+    cues: Sequence[Cue], signs: Sequence[Sign], solved: _Solved, costs: Costs, pinned: Sequence[int]
+) -> Float64[np.ndarray, "cues terms"]:
+    """What every cue adds to the cost: the columns are those of `Terms`."""
+    (cue_start, cue_end), (sign_start, sign_end) = times_of(cues), times_of(signs)
+    first, stop = solved.groups
+    given = np.isin(np.arange(len(cues)), pinned)
+    taken = (first < stop) & ~given
+    start, end = sign_start[np.minimum(first, len(signs) - 1)], sign_end[stop - 1]
+    gaps = pauses(sign_start, sign_end, usual=costs.skip is None or costs.compat is not None)
+    lengths = np.concatenate(([0.0], np.cumsum(np.maximum(0, sign_end - sign_start))))
+    last = np.maximum.accumulate(np.append(-1, np.where(taken | given, np.arange(len(cues)), -1)[:-1]))
+    follows = taken & (last >= 0) & ~given[last]  # what is before the first run, or beside a pin, is free
+    runs = (
+        np.abs(cue_start - start),
+        np.abs(cue_end - end),
+        costs.w_dur * np.abs(cue_end - cue_start - (end - start)),
+        costs.w_gap * (gaps[stop - 1] - gaps[first]),
+        solved.similarity,
+    )
+    dropped = np.where(taken | given, 0.0, costs.drop or 0.0)
+    skipped = np.where(follows, (costs.skip or 0.0) * (lengths[first] - lengths[stop[last]]), 0.0)
+    terms: Float64[np.ndarray, "cues terms"] = np.column_stack((np.where(taken, runs, 0.0).T, dropped, skipped))
+    return terms
 
 
 def _solve(
     cues: Sequence[Cue],
     signs: Sequence[Sign],
-    similarity: Float[np.ndarray, "cues signs"] | None,
+    rewards: Rewards | None,
     costs: Costs,
-    normalization: Normalization,
     numbers: Int[np.ndarray, " cues"],
     calibration: Calibration,
+    pause: float | None,
 ) -> _Solved:
     """Runs, times and confidence of cues and signs in order of time; `numbers` are those of the cues in the file."""
     times = np.array([(cue.start, cue.end) for cue in cues], float)
     prices = price_list([costs])
     if not signs and prices.drop is not None:
         nothing = np.zeros((2, len(cues)), int)
-        return _Solved(nothing, nothing, times, float(prices.drop[0]) * len(cues), [UNSIGNED] * len(cues))
-    problem = lay_out(cues, signs, costs) if signs else None
-    if problem is not None and similarity is not None:
-        problem = rewarded(problem, similarity, costs, normalization)
+        return _Solved(nothing, nothing, times, np.zeros(len(cues)), [UNSIGNED] * len(cues))
+    problem = replace(lay_out(cues, signs, costs), pause=pause) if signs else None
+    if problem is not None and rewards is not None:
+        problem = reward(problem, *rewards)
     solution = solve(problem, prices) if problem is not None else None
     if problem is None or solution is None or solution.stuck[0] < len(cues):
         stuck = 0 if solution is None else int(solution.stuck[0])
         raise InputError(_stuck(cues[stuck], int(numbers[stuck]), len(cues), len(signs), costs))
-    groups = runs = np.stack((solution.first[0], solution.stop[0]))
+    taken = solution.first[0] < solution.stop[0]
+    groups = runs = np.where(taken, (solution.first[0], solution.stop[0]), 0)
     if costs.compat:
         runs = np.stack(refine(problem, groups[0], groups[1], costs))
     first, stop = runs
-    taken = first < stop
     edges = np.stack((problem.sign_start[np.minimum(first, len(signs) - 1)], problem.sign_end[stop - 1]), axis=1)
-    cost = float(solution.cost[0])
-    unknown: list[Confidence | None] = [None] * len(cues)
+    similarity = np.zeros(len(cues))
+    if problem.rewards is not None:
+        columns = np.clip(groups.T - problem.low[0][:, None], 0, problem.width)
+        similarity -= costs.w_sim * np.diff(np.take_along_axis(problem.rewards[0], columns, axis=1))[:, 0]
+    found = np.where(taken[:, None], edges, times)
     if costs.compat or prices.skip is None or not costs.temperature:
-        return _Solved(groups, runs, np.where(taken[:, None], edges, times), cost, unknown)
-    posterior = infer(problem, prices, costs.temperature)
+        return _Solved(groups, runs, found, similarity, [None] * len(cues))
+    posterior, *wide = infer_at(problem, prices, (costs.temperature, *TEMPERATURES))
     found = np.where(taken[:, None], posterior.likeliest_overlap(), times)
-    evidence = examine(problem, prices, solution.sweep, found)
-    return _Solved(groups, runs, found, cost, judge(evidence, posterior.signed, taken, calibration))
+    evidence = examine(problem, prices, solution.sweep, found, wide)
+    sure = judge(evidence, posterior.signed, taken, calibration, wide[0].alternatives(found, taken))
+    return _Solved(groups, runs, found, similarity, sure)
 
 
 def reward(
@@ -301,19 +452,29 @@ def rewarded(
     normalization: Normalization,
 ) -> Problem:
     """The problem with the rewards of a similarity, scaled as `normalization` says."""
+    return reward(problem, *weigh(problem, similarity, costs, normalization))
+
+
+def weigh(
+    problem: Problem,
+    similarity: Float[np.ndarray, "cues signs"],
+    costs: Costs,
+    normalization: Normalization,
+) -> Rewards:
+    """What the similarities of a whole episode give, scaled as `normalization` says."""
     middles = (problem.cue_start[0] + problem.cue_end[0]) / 2
     sign_middles = (problem.sign_start + problem.sign_end) / 2
     if costs.compat and normalization.rows == "evidence":
         normalization = replace(normalization, rows="softmax")
     if normalization.rows != "evidence":
-        return reward(problem, *normalize(similarity, middles, sign_middles, normalization))
-    posterior = infer(problem, price_list([costs]), costs.temperature)
+        return normalize(similarity, middles, sign_middles, normalization)
+    posterior = infer(problem, price_list([costs]), costs.temperature or Costs.temperature)
     neighbours = nearest(middles, sign_middles, NEIGHBOURS)
     columns = neighbours - problem.low[0][:, None]
     inside = (columns >= 0) & (columns < problem.width)
     own = np.where(inside, np.take_along_axis(posterior.member, np.where(inside, columns, 0), axis=1), 0)
     nats = weigh_evidence(np.take_along_axis(similarity, neighbours, axis=1), own)
-    return reward(problem, neighbours, EVIDENCE * nats / Costs.w_sim)
+    return neighbours, EVIDENCE * nats / Costs.w_sim
 
 
 def refine(
@@ -345,15 +506,20 @@ def refine(
 
 
 def _order(spans: Sequence[Span], kind: str) -> Int[np.ndarray, " spans"]:
-    """The order of time, by start, then end."""
-    starts, ends = times_of(spans)
-    order = np.lexsort((ends, starts))
+    """The order of time, with a warning when it is another one."""
+    order = _in_time(spans)
     if not _ascending(order):
-        late = int((np.diff(starts) < 0).sum())
+        late = int((np.diff(times_of(spans)[0]) < 0).sum())
         warnings.warn(
             f"{max(late, 1)} of {len(spans)} {kind} out of order: sorted for solving", InputWarning, stacklevel=3
         )
     return order
+
+
+def _in_time(spans: Sequence[Span]) -> Int[np.ndarray, " spans"]:
+    """The order of time, by start, then end."""
+    starts, ends = times_of(spans)
+    return np.lexsort((ends, starts))
 
 
 def _ascending(order: Int[np.ndarray, " spans"]) -> bool:
@@ -376,9 +542,10 @@ def _check(
             "compute it from the same files"
         )
     for kind, spans in ("cue", cues), ("sign", signs):
-        for number, span in enumerate(spans, 1):
-            if not (isfinite(span.start) and isfinite(span.end)):
-                raise InputError(f"{kind} {number} goes from {span.start} to {span.end} s: times must be finite")
+        finite = np.isfinite(times_of(spans)).all(axis=0)
+        if not finite.all():
+            number, span = int(finite.argmin()) + 1, spans[int(finite.argmin())]
+            raise InputError(f"{kind} {number} goes from {span.start} to {span.end} s: times must be finite")
     for name in "w_dur", "w_gap", "w_sim", "max_gap", "drop", "skip", "temperature":
         price = getattr(costs, name)
         if price is not None and not (price >= 0 and (isfinite(price) or name == "max_gap")):

@@ -84,7 +84,9 @@ class Posterior:
         return [tuple(Alternative(*one) for one in ones if one[2] >= LEAST) for ones in ranked]
 
 
-def _near(runs: Float64[np.ndarray, "cues runs 2"], times: Float64[np.ndarray, "cues 2"]) -> Bool[np.ndarray, "cues runs"]:
+def _near(
+    runs: Float64[np.ndarray, "cues runs 2"], times: Float64[np.ndarray, "cues 2"]
+) -> Bool[np.ndarray, "cues runs"]:
     """Which runs start and end less than half a second from the times of their cue."""
     near: Bool[np.ndarray, "cues runs"] = (np.abs(runs - times[:, None]) < APART).all(axis=-1)
     return near

@@ -37,6 +37,7 @@ class Problem:
     high: Int[np.ndarray, "geometries cues"]
     block: Int[np.ndarray, " signs"]  # the earliest sign that may share a run with this one
     rewards: Float64[np.ndarray, "geometries cues columns"] | None = None  # of the first c signs from `low`, summed
+    pause: float | None = None  # seconds that a pause between signs usually lasts; None: the median of those here
 
     @property
     def width(self) -> int:
@@ -64,6 +65,7 @@ class Problem:
             count - 1 - low[:, ::-1],
             count - 1 - last[::-1],
             rewards,
+            self.pause,
         )
 
 
@@ -144,7 +146,11 @@ def lay_out(cues: Sequence[Span], signs: Sequence[Span], costs: Costs = Costs())
 
 
 def pauses(
-    sign_start: Float64[np.ndarray, " signs"], sign_end: Float64[np.ndarray, " signs"], *, usual: bool
+    sign_start: Float64[np.ndarray, " signs"],
+    sign_end: Float64[np.ndarray, " signs"],
+    *,
+    usual: bool,
+    pause: float | None = None,
 ) -> Float64[np.ndarray, " signs"]:
     """Seconds without a sign from the first sign up to each, so that those inside a run are a difference.
 
@@ -152,10 +158,11 @@ def pauses(
         usual: As published, all of them; otherwise what each pause is longer than the median one, or shorter.
             Annotators leave a pause after every sign: where signs can be skipped, and cues dropped, charging it would
             make every sign dearer to take than to leave.
+        pause: What the median is in the whole episode, where this is a part of it.
     """
     gaps = np.maximum(0, sign_start[1:] - sign_end[:-1])
     if not usual and len(gaps):
-        gaps -= np.median(gaps)
+        gaps -= np.median(gaps) if pause is None else pause
     return np.concatenate(([0.0], np.cumsum(gaps)))
 
 
@@ -315,7 +322,7 @@ def _table(
     first, last = origin[..., None] + columns, lows[..., None] + columns
     beyond_first, beyond_last = first >= count, last > problem.high.T[rows, :, None]
     first, last = np.minimum(first, count - 1), np.minimum(last, count - 1)
-    gaps = pauses(problem.sign_start, problem.sign_end, usual=prices.skip is None)
+    gaps = pauses(problem.sign_start, problem.sign_end, usual=prices.skip is None, pause=problem.pause)
     break_point = problem.sign_end[last] - (cue_end - cue_start)
 
     early, late = np.abs(cue_start - problem.sign_start[first]), np.abs(cue_end - problem.sign_end[last])
@@ -520,7 +527,7 @@ def _backtrack(
                 nearest_state = width - _earliest(earlier[:, ::-1])
                 came = earlier[settings, nearest_state] + table.skipped[row, settings, opened]
                 source = np.where(taken | (column == 0), nearest_state, column + table.shift[row])
-                source[taken & (found.free[cue, settings, opened] > came)] = -1  # all cues before are dropped
+                source[taken & (found.free[cue, settings, opened] > came + TIE)] = -1  # all cues before are dropped
             column = np.where(inside, source, column)
     return first, stop
 

@@ -215,6 +215,19 @@ class Confidence:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What a cue adds to the cost of an alignment."""
+
+    start: float  # seconds from its start to that of its run
+    end: float
+    duration: float  # the difference in length, at its price
+    gap: float  # pauses inside the run, at their price; below 0 where they are shorter than pauses usually are
+    similarity: float  # below 0: a reward
+    drop: float  # the price, if it was dropped
+    skip: float  # signs left between the run before and this one, at their price
+
+
+@dataclass(frozen=True)
 class Alignment:
     """Cues moved onto signing: as many as came in and in the same order, times unrounded."""
 
@@ -225,5 +238,5 @@ class Alignment:
     confidence: tuple[Confidence, ...] | None = None  # one per cue
     lag: Lag | None = None  # as it was estimated, if it was
     shifts: tuple[tuple[float, float], ...] | None = None  # the lag of each cue's start and end, added first
-    rewards: tuple[float, ...] | None = None  # what similarities took off the cost of each cue's run
+    terms: tuple[Terms, ...] | None = None  # of each cue; they add up to the cost
     pins: Mapping[int, tuple[float, float]] = field(default_factory=dict)  # cues whose times were given

@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 
+import seasign
 from commands import run
 from seasign.formats import write
 from seasign.synthesis import synthesize
@@ -147,6 +148,28 @@ def test_quiet_json_and_another_folder(recipe, tmp_path):
     assert '"stopped": "epochs"' in result.stdout
     assert (tmp_path / "other" / "weights.safetensors").exists()
     assert run("train", recipe, "-o", tmp_path / "other", "--quiet").stdout == ""
+
+
+def test_an_interrupt_says_what_is_kept_and_the_same_command_goes_on(recipe, tmp_path, monkeypatch):
+    real = seasign.train
+
+    def interrupted(path, *, output, progress):
+        def until(told):
+            progress(told)
+            if told.epoch == 2:
+                raise KeyboardInterrupt
+
+        return real(path, output=output, progress=until)
+
+    monkeypatch.setattr(seasign, "train", interrupted)
+    result = run("train", recipe)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == "stopped after epoch 1: the same command goes on"
+    monkeypatch.undo()
+    assert run("train", recipe).exit_code == 0
+    assert run("train", recipe, "-o", tmp_path / "whole").exit_code == 0
+    one, other = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("run", "whole"))
+    assert one == other
 
 
 def test_a_bad_recipe_is_one_line_and_exit_code_1(recipe):

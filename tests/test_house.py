@@ -17,6 +17,7 @@ SOURCE = ROOT / "src" / "seasign"
 COMMANDS_WITHOUT_FUNCTION = {"checkpoints", "demo", "doctor"}
 STAGES = {
     "alignment",
+    "calibration",
     "confidence",
     "decoding",
     "embedding",
@@ -33,6 +34,7 @@ STAGES = {
     "solver",
     "synthesis",
     "timeline",
+    "tuning",
     "uncertainty",
 }
 

@@ -3,9 +3,10 @@
 from importlib.metadata import version as _version
 
 from seasign.alignment import PRESETS, align, assign, join_neighbours, shift
+from seasign.calibration import Calibrated, Reliability, calibrate, draw_reliability
 from seasign.decoding import Argmax, Decoded, Decoder, Likeliest, SemiMarkov, Threshold
 from seasign.embedding import Embedder, compare
-from seasign.formats import read, read_cues, read_poses, read_signs, write
+from seasign.formats import read, read_cues, read_poses, read_preset, read_signs, write
 from seasign.lag import estimate_lag
 from seasign.legality import Legality, check_nothing_lost, legalize, place_dropped
 from seasign.metrics import Counts, Evaluation, Found, evaluate, evaluate_baselines, evaluate_drops, find_dropped
@@ -16,6 +17,7 @@ from seasign.segmentation import TRAINING_FREE, Segmenter, TrainingFree, gate, m
 from seasign.synthesis import Episode, synthesize
 from seasign.timeline import draw_timeline
 from seasign.training import Trained, train
+from seasign.tuning import Tuning, tune
 from seasign.types import (
     Alignment,
     Calibration,
@@ -45,6 +47,7 @@ __all__ = [
     "TRAINING_FREE",
     "Alignment",
     "Argmax",
+    "Calibrated",
     "Calibration",
     "Comparison",
     "Confidence",
@@ -68,6 +71,7 @@ __all__ = [
     "Normalization",
     "Poses",
     "Preset",
+    "Reliability",
     "Segmenter",
     "SemiMarkov",
     "Sign",
@@ -78,14 +82,17 @@ __all__ = [
     "Threshold",
     "Trained",
     "TrainingFree",
+    "Tuning",
     "Verdict",
     "align",
     "assign",
     "bootstrap",
     "build_report",
+    "calibrate",
     "check_nothing_lost",
     "compare",
     "compare_runs",
+    "draw_reliability",
     "draw_timeline",
     "dump_report",
     "estimate_lag",
@@ -104,6 +111,7 @@ __all__ = [
     "read",
     "read_cues",
     "read_poses",
+    "read_preset",
     "read_signs",
     "render_report",
     "segment",
@@ -111,5 +119,6 @@ __all__ = [
     "summarize",
     "synthesize",
     "train",
+    "tune",
     "write",
 ]

@@ -16,10 +16,11 @@ CERTAIN = Confidence(1.0, 1.0, (NAN, NAN), (NAN, NAN), float("inf"))  # a person
 UNSIGNED = Confidence(0.0, 0.0, (NAN, NAN), (NAN, NAN), NAN)  # there is no sign it could be
 TEMPERATURES = (1.0, 3.0)  # at which the probability of a hit is looked at
 LIMIT = 1e-4  # probabilities are kept this far from 0 and 1
+SHORT, LONG = 0.05, 3.0  # seconds: pauses that differ by less, or are longer, are alike
 
 
 # Measured on synthetic episodes: bench/calibration.py
-CALIBRATION = Calibration((-1.9576, 0.3248, -0.1922, 0.5603, -0.0197, 3.2258, -1.8887), (0.0, 0.0))
+CALIBRATION = Calibration((-0.9601, 0.2616, 0.0533, -0.3295, -0.1387, 2.7574, -1.9736, -1.0977, 0.4893), (0.0, 0.167))
 
 
 @dataclass(frozen=True)
@@ -94,31 +95,31 @@ def features(
     around = np.pad(moved, 3, mode="edge")
     usual = np.median(np.lib.stride_tricks.sliding_window_view(around, 7), axis=1)
     nearby = np.lib.stride_tricks.sliding_window_view(np.pad(clipped[1], 2, mode="edge"), 5)
+    stretched = np.abs(np.log(np.maximum(0.1, times[:, 1] - times[:, 0]) / length))
+    beside = np.pad(stretched, 1)
     return np.stack(
         (
             *(np.log(hit / (1 - hit)) for hit in clipped),
             np.log1p(margin),
             np.abs(moved - usual),
             nearby.mean(axis=1),
-            np.abs(np.log(np.maximum(0.1, times[:, 1] - times[:, 0]) / length)),
+            stretched,
+            (beside[:-2] + beside[2:]) / 2,
+            _set_apart(problem, times),
         ),
         axis=1,
     )
 
 
-def calibrate(
-    seen: Float64[np.ndarray, "cues features"], hit: Bool[np.ndarray, " cues"], ridge: float = 1.0
-) -> tuple[float, ...]:
-    """Fit the weights of a logistic regression by Newton's method, with a ridge on all but the first."""
-    center, scale = seen.mean(axis=0), np.maximum(seen.std(axis=0), 1e-9)
-    rows = np.column_stack((np.ones(len(seen)), (seen - center) / scale))
-    weights, penalty = np.zeros(rows.shape[1]), np.r_[0.0, np.full(rows.shape[1] - 1, ridge)]
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-rows @ weights))
-        curvature = (rows * (p * (1 - p))[:, None]).T @ rows + np.diag(penalty) + 1e-9 * np.eye(len(weights))
-        step = np.linalg.solve(curvature, rows.T @ (p - hit) + penalty * weights)
-        weights -= step
-        if np.abs(step).max() < 1e-8:
-            break
-    slopes = weights[1:] / scale
-    return (float(weights[0] - slopes @ center), *slopes.tolist())
+def _set_apart(problem: Problem, times: Float64[np.ndarray, "cues 2"]) -> Float64[np.ndarray, " cues"]:
+    """By how much, as a logarithm, the pauses around the signs at these times are longer than those among them."""
+    middles = np.maximum.accumulate((problem.sign_start + problem.sign_end) / 2)
+    pauses = problem.sign_start[1:] - np.maximum.accumulate(problem.sign_end)[:-1]
+    pauses = np.concatenate(([LONG], np.clip(pauses, 0, LONG), [LONG]))  # before every sign, and after the last
+    first, stop = np.searchsorted(middles, times.T)
+    among = np.zeros(len(times))
+    for cue in np.flatnonzero(stop - first > 1):
+        among[cue] = pauses[first[cue] + 1 : stop[cue]].max()
+    around = np.minimum(pauses[first], pauses[stop])
+    apart: Float64[np.ndarray, " cues"] = np.log((SHORT + around) / (SHORT + among))
+    return apart

@@ -312,8 +312,8 @@ def _score(
     reference: Sequence[Cue], estimate: Sequence[Cue], fps: float, shift: tuple[float, float], compat: str | None
 ) -> Counts:
     """Pair the cues of one file, leave out what is not measured, and count the rest."""
-    partner = (_pair_as_published if compat else _pair)(reference, estimate)
-    bracketed = {i for i, cue in enumerate(reference) if _is_bracketed(cue)}
+    partner = (_pair_as_published if compat else pair_cues)(reference, estimate)
+    bracketed = {i for i, cue in enumerate(reference) if is_bracketed(cue)}
     dropped = _dropped(len(reference), partner, estimate)
     marked = {i for i, cue in zip(partner, estimate, strict=True) if i >= 0 and EXCLUDED in cue.text} - bracketed
     cues, measured = match(reference, estimate, partner)
@@ -341,14 +341,14 @@ def match(
     Args:
         partner: Per estimated cue, the index of its reference cue, or -1; None pairs as `evaluate` does.
     """
-    partner = _pair(reference, estimate) if partner is None else partner
+    partner = pair_cues(reference, estimate) if partner is None else partner
     marked = {i for i, cue in zip(partner, estimate, strict=True) if i >= 0 and EXCLUDED in cue.text}
-    left = [i for i, cue in enumerate(reference) if not (_is_bracketed(cue) or i in marked)]
+    left = [i for i, cue in enumerate(reference) if not (is_bracketed(cue) or i in marked)]
     kept = {i: place for place, i in enumerate(left)}
     return [reference[i] for i in left], [
         (j, kept.get(i, -1))
         for j, (i, cue) in enumerate(zip(partner, estimate, strict=True))
-        if (i in kept if i >= 0 else not (_is_bracketed(cue) or EXCLUDED in cue.text))
+        if (i in kept if i >= 0 else not (is_bracketed(cue) or EXCLUDED in cue.text))
     ]
 
 
@@ -356,7 +356,8 @@ def _times(cues: Sequence[Cue]) -> tuple[Float[np.ndarray, "cues"], Float[np.nda
     return np.array([cue.start for cue in cues], float), np.array([cue.end for cue in cues], float)
 
 
-def _is_bracketed(cue: Cue) -> bool:
+def is_bracketed(cue: Cue) -> bool:
+    """Whether the text says that the cue is not signed, such as "[music]"."""
     return "[" in cue.text and "]" in cue.text
 
 
@@ -369,7 +370,7 @@ def _say_the_same(a: Cue, b: Cue) -> bool:
     return a.text == b.text or _words(a) == _words(b)
 
 
-def _pair(reference: Sequence[Cue], estimate: Sequence[Cue]) -> list[int]:
+def pair_cues(reference: Sequence[Cue], estimate: Sequence[Cue]) -> list[int]:
     """Per estimated cue, the index of its own reference cue, or -1.
 
     Equal numbers go by position; unequal ones by ids that are unique on both sides, unless the texts say that one
@@ -418,7 +419,7 @@ def _pair_as_published(reference: Sequence[Cue], estimate: Sequence[Cue]) -> lis
 
     Unequal numbers count the unbracketed cues only, if these are equally many.
     """
-    spoken, estimated = ([i for i, cue in enumerate(cues) if not _is_bracketed(cue)] for cues in (reference, estimate))
+    spoken, estimated = ([i for i, cue in enumerate(cues) if not is_bracketed(cue)] for cues in (reference, estimate))
     if len(reference) != len(estimate) and len(spoken) == len(estimated):
         own = dict(zip(estimated, spoken, strict=True))
         return [own.get(j, -1) for j in range(len(estimate))]
@@ -655,7 +656,7 @@ def evaluate_drops(reference: Sequence[Cue], dropped: Collection[int]) -> Found:
     said = set(dropped)
     if said - set(range(len(reference))):
         raise InputError(f"there are {len(reference)} cues, and none has the index {max(said, key=abs)}")
-    true = {i for i, cue in enumerate(reference) if _is_bracketed(cue)}
+    true = {i for i, cue in enumerate(reference) if is_bracketed(cue)}
     return Found(len(true & said), len(true), len(said))
 
 
@@ -664,7 +665,7 @@ def find_dropped(reference: Sequence[Cue], estimate: Sequence[Cue]) -> frozenset
 
     Cues are paired as in `evaluate`.
     """
-    return _dropped(len(reference), _pair(reference, estimate), estimate)
+    return _dropped(len(reference), pair_cues(reference, estimate), estimate)
 
 
 def _dropped(count: int, partner: Sequence[int], estimate: Sequence[Cue]) -> frozenset[int]:

@@ -150,9 +150,9 @@ class Calibration:
 class Preset:
     """Settings that belong together. Seconds for the starts and for the ends of the cues."""
 
-    costs: Costs
-    lag: tuple[float, float] | Literal["auto"]
-    padding: tuple[float, float]
+    costs: Costs = Costs()
+    lag: tuple[float, float] | Literal["auto"] = "auto"
+    padding: tuple[float, float] = (0.0, 0.0)
     calibration: Calibration | None = None  # None: as it comes
     provenance: Mapping[str, object] | None = None  # how it was found
 

@@ -16,6 +16,7 @@ from seasign.cli.demo import demo, doctor
 from seasign.cli.evaluate import compare_runs, evaluate
 from seasign.cli.signing import estimate_poses, segment
 from seasign.cli.train import train
+from seasign.cli.tuning import calibrate, tune
 from seasign.types import InputError, InputWarning
 
 
@@ -49,7 +50,19 @@ def cli() -> None:
     """Move subtitles onto the signing that says them."""
 
 
-for command in (align, estimate_poses, segment, evaluate, compare_runs, checkpoints, train, demo, doctor):
+for command in (
+    align,
+    estimate_poses,
+    segment,
+    evaluate,
+    compare_runs,
+    checkpoints,
+    train,
+    demo,
+    doctor,
+    tune,
+    calibrate,
+):
     cli.add_command(command)
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from seasign.formats.timed_text import warn_of_odd_times
-from seasign.types import Alignment, Cue, InputError, Poses, Sign, Span, Subtitles
+from seasign.types import Alignment, Cue, InputError, Poses, Preset, Sign, Span, Subtitles
 
 Kind = TypeVar("Kind", Cue, Sign)
 SUBTITLES = {".vtt": "vtt", ".srt": "srt", ".ttml": "ttml", ".xml": "ttml"}
 TIERS = {".eaf": "eaf"}
 TABLES = {".csv": "tables", ".json": "tables"}
 POSES = {".pose": "pose", ".npz": "npz"}
+PRESETS = {".json": "preset"}
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mxf")
 
 
@@ -30,7 +31,7 @@ def read(path: Path | str) -> Any:
 
 
 def write(path: Path | str, value: Any, **how: Any) -> None:
-    """Write Subtitles, cues, signs, Poses, or a mapping from tier to spans, as the suffix says; atomically.
+    """Write Subtitles, cues, signs, Poses, a Preset, or a mapping from tier to spans, as the suffix says; atomically.
 
     Cues alone make a fresh subtitle file, `Subtitles` keep the document that they came in. A tier holds one kind of
     spans: in an .eaf, bare signs go to the tier SIGN and bare cues to SUBTITLE. `how` is for the format's own `write`.
@@ -44,6 +45,8 @@ def write(path: Path | str, value: Any, **how: Any) -> None:
         raise InputError(f"{path}: an alignment is more than a file holds; write alignment.cues")
     if isinstance(value, Poses):
         accepted = POSES
+    elif isinstance(value, Preset):
+        accepted = PRESETS
     elif isinstance(value, Mapping):
         accepted, value = TIERS, {tier: tuple(spans) for tier, spans in value.items()}
     else:
@@ -94,6 +97,12 @@ def read_poses(path: Path | str, landmarks: Sequence[str] | None = None) -> Pose
     """The poses of a .pose or an .npz; only `landmarks`, in their order, when given."""
     poses: Poses = _module(path, POSES).read(Path(path), landmarks)
     return poses
+
+
+def read_preset(path: Path | str) -> Preset:
+    """The preset of a .json that `tune` or `calibrate` wrote."""
+    preset: Preset = _module(path, PRESETS).read(Path(path))
+    return preset
 
 
 def _module(path: Path | str, accepted: Mapping[str, str]) -> Any:

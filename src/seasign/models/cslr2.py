@@ -1,7 +1,7 @@
 """CSLR2: one transformer over windows of signing, whose steps meet words and whose sequences meet sentences.
 
-Source: Raude et al. 2024, "A Tale of Two Languages" (arXiv:2405.10266), and the authors' code @ 5f3bd69, whose names the
-tensors have. Differs: padding takes part in nothing, neither in attention nor in pooling, so that a batch equals its
+Source: Raude et al. 2024, "A Tale of Two Languages" (arXiv:2405.10266), and the authors' code @ 5f3bd69, whose names
+the tensors have. Differs: padding takes part in nothing, neither in attention nor in pooling, so that a batch equals its
 members; published weights were trained with padding of zeros in the batch, and `compat` lets it in.
 """
 
@@ -148,8 +148,8 @@ class Layer(nn.Module):
     ) -> Float[Tensor, "clips steps width"]:
         """One layer."""
         attend, feed = self.sublayer
-        x = x + attend.dropout(self.self_attention(attend.norm(x), there))
-        out: Float[Tensor, "clips steps width"] = x + feed.dropout(self.feed_forward(feed.norm(x)))
+        x = x + attend.dropout(self.self_attention(attend.norm(x), there))  # type: ignore[operator]
+        out: Float[Tensor, "clips steps width"] = x + feed.dropout(self.feed_forward(feed.norm(x)))  # type: ignore[operator]
         return out
 
 

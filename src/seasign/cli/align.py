@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 import numpy as np
@@ -18,6 +18,7 @@ from seasign.cli.options import (
     EXISTING,
     JSON,
     NAN,
+    PRESET,
     QUIET,
     SEGMENTER,
     Lag,
@@ -26,6 +27,7 @@ from seasign.cli.options import (
     options,
 )
 from seasign.cli.signing import is_video, signs_in
+from seasign.confidence import CALIBRATION
 from seasign.formats import POSES, SUBTITLES, TABLES, TIERS, VIDEOS
 from seasign.formats.disk import write_text
 from seasign.formats.tables import read_pins
@@ -50,9 +52,7 @@ from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, Normali
 @click.option("--normalize", type=click.Choice(["softmax", "z-score", "sinkhorn", "columns", "softmax+columns"]),
               help="How similarities become rewards, as published. [default: by their evidence]")  # fmt: skip
 @click.option("--threshold", type=Number(), default=0.0, show_default=True, help="Rewards up to this count as none.")
-@click.option(
-    "--preset", type=click.Choice(list(seasign.PRESETS)), help="Costs, lag and padding published for a corpus."
-)
+@PRESET
 @click.option("--lag", type=Lag(), help="Seconds by which the signing comes after the subtitles. [default: auto]")
 @click.option("--padding", type=Pair(), help="Seconds added to starts and ends at last, such as 0,1. [default: 0]")
 @click.option("--w-dur", type=COST, help=f"Cost of a second of difference in length. [default: {Costs.w_dur:g}]")
@@ -100,7 +100,8 @@ def align(
             "compute it from the same files"
         )
     pins = read_pins(given["pins"], len(delivered.cues)) if given["pins"] else {}
-    costs, lag, padding = _settings(given)
+    preset = _settings(given)
+    costs, lag, padding = preset.costs, preset.lag, preset.padding
     with ExitStack() as done:
         signs, signs_from = signs_in(given["signs"] or source, given, output, quiet or as_json, done)
         if others is not None:
@@ -114,6 +115,7 @@ def align(
             lag=lag,
             padding=padding if costs.compat else (0.0, 0.0),
             pins=pins,
+            calibration=preset.calibration or CALIBRATION,
         )
         dropped = frozenset(i for i, run in enumerate(alignment.runs) if not run and i not in pins)
         final, legality = legal(delivered.cues, alignment, dropped, padding, costs, given)
@@ -209,18 +211,17 @@ def _check_files(source: Path, subtitles: Path, output: Path, given: Mapping[str
     jobs.check_outputs(outputs, [path for path in inputs if path])
 
 
-def _settings(
-    given: Mapping[str, Any],
-) -> tuple[Costs, tuple[float, float] | Literal["auto"], tuple[float, float]]:
-    """Costs, lag and padding: the preset's or the default, with what was given in their place."""
-    preset = seasign.PRESETS[given["preset"]] if given["preset"] else seasign.Preset(Costs(), "auto", (0.0, 0.0))
+def _settings(given: Mapping[str, Any]) -> seasign.Preset:
+    """The preset or the default, with what was given in its place."""
+    preset: seasign.Preset = given["preset"]
     names = ("w_dur", "w_gap", "w_sim", "max_gap", "drop", "skip", "temperature")
     costs = {name: given[name] for name in names if given[name] is not None}
     if given["window"] is not None:
         costs["window"] = given["window"] or None
     lag = preset.lag if given["lag"] is None else given["lag"]
     padding = preset.padding if given["padding"] is None else given["padding"]
-    return replace(preset.costs, compat=given["compat"], **costs), lag, padding
+    costs["compat"] = given["compat"] or preset.costs.compat
+    return replace(preset, costs=replace(preset.costs, **costs), lag=lag, padding=padding)
 
 
 def _normalization(name: str | None, threshold: float) -> Normalization:
@@ -236,11 +237,11 @@ def _similarity(matrix: Path | None, text: Path | None, signs: Path | None) -> n
     if (text is None) != (signs is None) or (matrix and text):
         raise click.UsageError("give --similarity, or both --cue-embeddings and --sign-embeddings")
     if text and signs:
-        return seasign.compare(Embeddings(_array(text), "given"), Embeddings(_array(signs), "given"))
-    return _array(matrix) if matrix else None
+        return seasign.compare(Embeddings(array(text), "given"), Embeddings(array(signs), "given"))
+    return array(matrix) if matrix else None
 
 
-def _array(path: Path) -> np.ndarray:
+def array(path: Path) -> np.ndarray:
     """A matrix of numbers from a .npy."""
     try:
         array = np.load(path, allow_pickle=False)

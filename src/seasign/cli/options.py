@@ -1,7 +1,9 @@
 """What several commands take: kinds of values, and options with the same words."""
 
 import math
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,20 @@ class Lag(Pair):
         return value if value == "auto" else super().convert(value, param, ctx)
 
 
+class PresetOrName(click.ParamType):  # type: ignore[type-arg]
+    """A preset by name, or one in a file."""
+
+    name = "preset"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> seasign.Preset:
+        """What is no name is a file."""
+        if isinstance(value, seasign.Preset):
+            return value
+        if value not in seasign.PRESETS and not Path(value).exists():
+            self.fail(f"{value!r} is no file, and none of {', '.join(seasign.PRESETS)}", param, ctx)
+        return seasign.PRESETS.get(value) or seasign.read_preset(value)
+
+
 class Crop(click.ParamType):  # type: ignore[type-arg]
     """A part of the picture in pixels: left, top, width, height."""
 
@@ -81,6 +97,10 @@ SEGMENTER = click.option(
     "--segmenter", type=click.Choice(list(SEGMENTERS)), default="training-free", show_default=True,
     help="What finds the signs. The default looks at the height and speed of the hands and has learned nothing.",
 )  # fmt: skip
+PRESET = click.option(
+    "--preset", type=PresetOrName(), default=seasign.Preset(), metavar="NAME or FILE",
+    help=f"Settings published for a corpus ({', '.join(seasign.PRESETS)}), or what `tune` or `calibrate` wrote.",
+)  # fmt: skip
 ESTIMATION = [
     click.option("--crop", type=Crop(), help="Look at this part of the picture, such as an interpreter's inset."),
     click.option("--static", is_flag=True, help="Look for the signer anew in every frame: a few more hands are found."),
@@ -97,3 +117,38 @@ def options(several: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
         return command
 
     return decorate
+
+
+@contextmanager
+def progress_bar(what: str, unit: str, quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
+    """A bar with units per second and the time left, on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None, rate="")
+
+        def report(done: int, total: int | None) -> None:
+            speed = bar.tasks[task].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:.1f} {unit}/s" if speed else "")
+
+        yield report

@@ -1,9 +1,8 @@
 """The signer: `estimate-poses`, `segment`, and the signs that `align` starts from."""
 
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from seasign.cli.options import (
     SEGMENTERS,
     Number,
     options,
+    progress_bar,
 )
 from seasign.formats import POSES, TABLES, TIERS, VIDEOS
 from seasign.report import plain_values
@@ -139,47 +139,12 @@ def _estimated(video: Path, given: Mapping[str, Any], output: Path, quiet: bool,
     settings = {name: given[name] for name in names if name in given}
     scratch = done.enter_context(jobs.scratch(output))
     try:
-        with _progress("estimating poses", quiet) as progress:
+        with progress_bar("estimating poses", "frames", quiet) as progress:
             return seasign.estimate_poses(video, **settings, scratch=scratch, progress=progress)
     except KeyboardInterrupt:
         kept = "every whole minute of video done so far is kept in it, and the same command goes on from there"
         click.echo(f"\nstopped   {scratch}: {kept}", err=True)
         raise
-
-
-@contextmanager
-def _progress(what: str, quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
-    """A bar with frames per second and the time left, on a terminal."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None, rate="")
-
-        def report(done: int, total: int | None) -> None:
-            speed = bar.tasks[task].speed
-            bar.update(task, completed=done, total=total, rate=f"{speed:.1f} frames/s" if speed else "")
-
-        yield report
 
 
 def is_video(path: Path, what: str, others: Iterable[str]) -> bool:

@@ -153,11 +153,10 @@ class _Look:
         """What each cue adds to the evidence at each lag, wherever within its own delay it is signed."""
         some = np.arange(-2, 2.1, 0.5)
         prior = -(some**2) / 2 - np.log(np.exp(-(some**2) / 2).sum())
-        total = None
+        total = np.full((len(lags), len(self.first)), -np.inf)
         for delay, weight in zip(some.tolist(), prior.tolist(), strict=True):
             seen, count = self._within(lags + DELAY * delay)
-            nats = weight + self.lift * (seen - self.lift / 2 * count)
-            total = nats if total is None else np.logaddexp(total, nats)
+            total = np.logaddexp(total, weight + self.lift * (seen - self.lift / 2 * count))
         gains: Float64[np.ndarray, "cues lags"] = TEMPERATURE * total.T
         return gains
 

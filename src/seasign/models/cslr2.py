@@ -1,8 +1,8 @@
 """CSLR2: one transformer over windows of signing, whose steps meet words and whose sequences meet sentences.
 
 Source: Raude et al. 2024, "A Tale of Two Languages" (arXiv:2405.10266), and the authors' code @ 5f3bd69, whose names
-the tensors have. Differs: padding takes part in nothing, neither in attention nor in pooling, so that a batch equals its
-members; published weights were trained with padding of zeros in the batch, and `compat` lets it in.
+the tensors have. Differs: padding takes part in nothing, neither in attention nor in pooling, so that a batch equals
+its members; published weights were trained with padding of zeros in the batch, and `compat` lets it in.
 """
 
 import math

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seasign.retrieval import AT, evaluate_retrieval, search
-from seasign.types import Embeddings, InputError
+from seasign.retrieval import AT, Ranks, count_retrieval, evaluate_retrieval, guess_retrieval, search
+from seasign.types import Embeddings, InputError, InputWarning
+from seasign.uncertainty import bootstrap_retrieval
 
 GOLDEN = Path(__file__).parent / "golden" / "signclip_tiny"
 
@@ -87,3 +88,73 @@ def test_what_cannot_be_retrieved_is_refused():
         evaluate_retrieval(np.array([[np.nan]]), ["house"], ["house"])
     with pytest.raises(InputError, match="need as many scores"):
         evaluate_retrieval(np.ones((0, 0)), [], [])
+
+
+# By chance, and for other queries -----------------------------------------------------------------------------------
+
+
+def test_chance_is_what_random_scores_get_on_average():
+    rng = np.random.default_rng(0)
+    texts = [f"word {number}" for number in range(12)]
+    signs = [texts[number] for number in (0, 0, 0, 1, 1, 2, 3, 3, 3, 3, 4, 5, 6, 7)]
+    draws = [evaluate_retrieval(rng.random((12, 14)), texts, signs) for _ in range(1500)]
+    guessed = guess_retrieval(texts, signs)
+    for side in ("text_to_sign", "sign_to_text"):
+        expected, found = getattr(guessed, side), [getattr(draw, side) for draw in draws]
+        assert expected.queries == found[0].queries
+        for name, within in (("recall", 0.02), ("precision", 0.02), ("mean_rank", 0.15), ("median_rank", 0.8)):
+            if getattr(expected, name) is not None:
+                mean = np.mean([getattr(one, name) for one in found], axis=0)
+                assert getattr(expected, name) == pytest.approx(mean, abs=within), name
+
+
+def test_chance_among_as_many_as_are_looked_at_is_certain():
+    guessed = guess_retrieval(["a", "b", "c"], ["a", "b", "c", "c"])
+    assert guessed.sign_to_text.recall == (pytest.approx(1 / 3), 1, 1)
+    assert guessed.sign_to_text.median_rank == guessed.sign_to_text.mean_rank == 2
+    assert guess_retrieval(["a"], ["a"]).text_to_sign.median_rank == 1
+    with pytest.raises(InputError, match="nothing to retrieve"):
+        guess_retrieval(["a"], ["b"])
+
+
+@given(st.integers(1, 6), st.integers(0, 1000))
+def test_a_query_that_weighs_twice_counts_as_two(queries, seed):
+    rng = np.random.default_rng(seed)
+    texts = [str(number) for number in range(queries)]
+    _, ranks = count_retrieval(rng.random((queries, queries)), texts, texts)
+    weights = rng.integers(0, 4, queries)
+    weights[0] += 1
+    taken = np.repeat(np.arange(queries), weights)
+    many = Ranks(ranks.hits[taken], ranks.right[taken], ranks.first[taken], precise=False)
+    assert ranks.pool(weights[None]) == pytest.approx(many.pool(np.ones((1, len(taken)), int)))
+    assert ranks.pool(weights[None])[0, 6] == np.median(many.first)
+
+
+def test_intervals_hold_the_scores_and_widen_where_signers_differ(monkeypatch):
+    rng = np.random.default_rng(1)
+    texts = [str(number) for number in range(10)]
+    signs = texts * 8
+    signers = np.repeat([f"signer {number}" for number in range(8)], 10)
+    clear = np.repeat([0, 3, 0, 3, 0, 3, 0, 3], 10)  # half of the signers are understood
+    scores = rng.random((10, 80)) + clear * (np.array(texts)[:, None] == np.array(signs))
+    found = evaluate_retrieval(scores, texts, signs)
+    alone = bootstrap_retrieval(scores, texts, signs)
+    grouped = bootstrap_retrieval(scores, texts, signs, groups=signers.tolist())
+    for low, high in (alone, grouped):
+        for side in ("text_to_sign", "sign_to_text"):
+            for a, value, b in zip(*(getattr(one, side).recall for one in (low, found, high)), strict=True):
+                assert a <= value <= b
+    width = [high.sign_to_text.recall[0] - low.sign_to_text.recall[0] for low, high in (alone, grouped)]
+    assert width[1] > 1.5 * width[0]
+    monkeypatch.setattr("seasign.uncertainty.BLOCK", 100)
+    assert bootstrap_retrieval(scores, texts, signs, draws=50)[0].sign_to_text.recall[0] <= found.sign_to_text.recall[0]
+
+
+def test_one_group_has_no_interval():
+    with pytest.warns(InputWarning, match="no interval"):
+        low, high = bootstrap_retrieval(np.eye(3), list("abc"), list("abc"), groups=["me"] * 3)
+    assert np.isnan(low.sign_to_text.recall).all()
+    assert np.isnan(high.sign_to_text.median_rank)
+    assert low.text_to_sign.recall == (1, 1, 1)
+    with pytest.raises(InputError, match="give one to each"):
+        bootstrap_retrieval(np.eye(3), list("abc"), list("abc"), groups=["me"])

@@ -11,8 +11,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from seasign.metrics import NANOSECOND, Counts, Evaluation, SignScores, count_signs, evaluate, naming
+from seasign.retrieval import RetrievalScores, count_retrieval
 from seasign.types import Cue, InputError, InputWarning, Span
 
+BLOCK = 4_000_000  # weights of queries that are looked at together
 SCORES = tuple(name for name in Counts().as_json() if name != "counts")
 
 
@@ -109,6 +111,69 @@ def bootstrap_signs(
     return _interval(
         lambda weights: _divide(*(weights @ mine).T) - _divide(*(weights @ theirs).T), len(mine), seed, draws, level
     )
+
+
+def bootstrap_share(
+    part: Float[np.ndarray, " groups"],
+    whole: Float[np.ndarray, " groups"],
+    *,
+    seed: int = 0,
+    draws: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """The interval of a share of all, over other groups like these: signers or sessions, never single signs.
+
+    Args:
+        part: What was right, by group; of a difference, how many more were.
+        whole: What was asked.
+    Raises:
+        InputError: There is no group.
+    """
+    if not len(whole):
+        raise InputError("there are no groups to draw from")
+    counted = np.stack((part, whole))
+    return _interval(lambda weights: _divide(*(counted @ weights.T)), len(whole), seed, draws, level)
+
+
+def bootstrap_retrieval(
+    scores: Float[np.ndarray, "texts signs"],
+    texts: Sequence[str],
+    signs: Sequence[str],
+    *,
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+    draws: int = 2000,
+    level: float = 0.95,
+) -> tuple[RetrievalScores, RetrievalScores]:
+    """The low and the high end of the interval of every score of `evaluate_retrieval`, for other queries like these.
+
+    Queries are drawn, and what they are looked for among stays as it is. Different texts are drawn one by one; signs by
+    group, since those of one signer or session are alike. NaN, with a warning, where there is one alone.
+
+    Args:
+        groups: The signer or session of every sign; None draws signs one by one, which is too narrow where a signer
+            has several.
+    Raises:
+        InputError: As `evaluate_retrieval`; or there are not as many groups as signs.
+    """
+    if groups is not None and len(groups) != len(signs):
+        raise InputError(f"{len(signs)} signs have {len(groups)} groups: give one to each")
+    to_sign, to_text = count_retrieval(scores, texts, signs)
+    ends = []
+    for ranks, group in (to_sign, None), (to_text, groups):
+        each = np.arange(len(ranks.right)) if group is None else np.unique(np.array(group), return_inverse=True)[1]
+        number = int(each.max()) + 1
+        if number == 1:
+            warnings.warn("one text or group says nothing about others: no interval", InputWarning, stacklevel=2)
+            ends.append([ranks.named(np.full(8, math.nan))] * 2)
+            continue
+        rng, some = np.random.default_rng(seed), max(1, BLOCK // len(each))
+        sizes = [min(some, draws - done) for done in range(0, draws, some)]
+        pooled = [ranks.pool(rng.multinomial(number, np.full(number, 1 / number), size)[:, each]) for size in sizes]
+        tail = _tail(number, level)
+        ends.append([ranks.named(row) for row in np.quantile(np.concatenate(pooled), (tail, 1 - tail), axis=0)])
+    low, high = (RetrievalScores(*sides) for sides in zip(*ends, strict=True))
+    return low, high
 
 
 def compare_runs(

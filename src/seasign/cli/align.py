@@ -20,7 +20,7 @@ from seasign.cli.options import (
     NAN,
     PRESET,
     QUIET,
-    SEGMENTER,
+    SEGMENTATION,
     Lag,
     Number,
     Pair,
@@ -45,7 +45,7 @@ from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, Normali
 @click.option("--merge", "extra", type=EXISTING, help="More signs: where they agree with one found, they replace it.")
 @click.option("--sign-tier", default="SIGN", show_default=True, help="Where the signs are, in an ELAN file.")
 @click.option("--subtitle-tier", help="Where the subtitles are, in an ELAN file. [default: SUBTITLE]")
-@SEGMENTER
+@options(SEGMENTATION)
 @click.option("--similarity", type=EXISTING, help="A .npy of cues x signs, higher is better.")
 @click.option("--cue-embeddings", type=EXISTING, help="A .npy of cues x dimensions; needs --sign-embeddings.")
 @click.option("--sign-embeddings", type=EXISTING, help="A .npy of signs x dimensions, from the same model.")

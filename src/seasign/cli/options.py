@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 import seasign
+from seasign.decoding import Argmax, Decoder, Likeliest, SemiMarkov, Threshold
 
 NAN = float("nan")
-SEGMENTERS = {"training-free": seasign.TRAINING_FREE}
+DECODERS: dict[str, Decoder] = {"argmax": Argmax(), "likeliest": Likeliest(), "semi-markov": SemiMarkov()}
 EXISTING = click.Path(path_type=Path)
 
 
@@ -71,6 +72,24 @@ class PresetOrName(click.ParamType):  # type: ignore[type-arg]
         return seasign.PRESETS.get(value) or seasign.read_preset(value)
 
 
+class Thresholds(click.ParamType):  # type: ignore[type-arg]
+    """Percentages from which a frame begins a sign, and ends one: `30/50`."""
+
+    name = "B/O"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Threshold:
+        """A decoder."""
+        if isinstance(value, Threshold):
+            return value
+        try:
+            begin, outside = (float(number) / 100 for number in value.split("/"))
+            if not (0 < begin < 1 and 0 < outside < 1):
+                raise ValueError
+        except ValueError:
+            self.fail(f"{value!r} is not two percentages, such as 30/50", param, ctx)
+        return Threshold(begin, outside)
+
+
 class Crop(click.ParamType):  # type: ignore[type-arg]
     """A part of the picture in pixels: left, top, width, height."""
 
@@ -93,10 +112,14 @@ OUTPUT = click.option("-o", "--output", type=EXISTING, required=True, help="The 
 QUIET = click.option("--quiet", is_flag=True, help="Print nothing but warnings and errors.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 COST = Number(min=0)
-SEGMENTER = click.option(
-    "--segmenter", type=click.Choice(list(SEGMENTERS)), default="training-free", show_default=True,
-    help="What finds the signs. The default looks at the height and speed of the hands and has learned nothing.",
-)  # fmt: skip
+SEGMENTATION = [
+    click.option("--segmenter", default="training-free", show_default=True, metavar="NAME or FOLDER",
+                 help="What finds the signs. The default looks at the height and speed of the hands and has learned "
+                      "nothing; `checkpoints list` names networks, and FOLDER holds one."),
+    click.option("--decoder", type=click.Choice(list(DECODERS)), help="How its tags are read. [default: its own]"),
+    click.option("--thresholds", type=Thresholds(), metavar="B/O",
+                 help="Read its tags by these percentages of B and of O, such as 30/50."),
+]  # fmt: skip
 PRESET = click.option(
     "--preset", type=PresetOrName(), default=seasign.Preset(), metavar="NAME or FILE",
     help=f"Settings published for a corpus ({', '.join(seasign.PRESETS)}), or what `tune` or `calibrate` wrote.",

@@ -10,19 +10,20 @@ from typing import Any
 import click
 
 import seasign
-from seasign import jobs
+from seasign import checkpoints, jobs
 from seasign.cli.options import (
+    DECODERS,
     ESTIMATION,
     EXISTING,
     JSON,
     OUTPUT,
     QUIET,
-    SEGMENTER,
-    SEGMENTERS,
+    SEGMENTATION,
     Number,
     options,
     progress_bar,
 )
+from seasign.decoding import Decoder
 from seasign.formats import POSES, TABLES, TIERS, VIDEOS
 from seasign.report import plain_values
 from seasign.segmentation import Gate, Purpose, choose_decoder, find_phrases, find_signs
@@ -59,24 +60,23 @@ def estimate_poses(video: Path, output: Path, quiet: bool, as_json: bool, **give
 @click.command()
 @click.argument("poses", type=EXISTING)
 @OUTPUT
-@SEGMENTER
+@options(SEGMENTATION)
 @click.option("--one-per-bout", is_flag=True, help="Do not cut bouts of signing: for isolated signs.")
 @options(ESTIMATION)
 @QUIET
 @JSON
-def segment(
-    poses: Path, output: Path, segmenter: str, one_per_bout: bool, quiet: bool, as_json: bool, **given: Any
-) -> None:
+def segment(poses: Path, output: Path, one_per_bout: bool, quiet: bool, as_json: bool, **given: Any) -> None:
     """Find the signs in POSES.
 
     POSES is a video or a file of poses (.pose, .npz). The signs go to the tier SIGN of an .eaf and their bouts to
     PHRASE, or the signs alone to a .csv or .json.
     """
+    segmenter = given["segmenter"]
     if one_per_bout and segmenter != "training-free":
         raise click.UsageError("--one-per-bout goes with the training-free segmenter")
     filmed = is_video(poses, "video or poses", POSES)
     jobs.check_outputs({"signs": (output, TIERS | TABLES)}, [poses])
-    chosen = replace(SEGMENTERS[segmenter], one_per_bout=one_per_bout)
+    chosen = replace(seasign.TRAINING_FREE, one_per_bout=True) if one_per_bout else load_segmenter(segmenter)
     with ExitStack() as done:
         signs, phrases, gate = segmented(poses, chosen, "annotation", given, output, quiet or as_json, done)
         if output.suffix.lower() in TIERS:
@@ -97,10 +97,16 @@ def signs_in(
     """The signs in a file of signs, poses or video; and that file, if they stand in it."""
     if source.suffix.lower() in TIERS | TABLES:
         return seasign.read_signs(source, given["sign_tier"]), source
-    signs, _, gate = segmented(source, SEGMENTERS[given["segmenter"]], "alignment", given, output, quiet, done)
+    segmenter = load_segmenter(given["segmenter"])
+    signs, _, gate = segmented(source, segmenter, "alignment", given, output, quiet, done)
     if not quiet:
         click.echo(f"signs     {gate}")
     return signs, None
+
+
+def load_segmenter(name: str) -> seasign.Segmenter:
+    """The default, or a network by its published name or in a folder."""
+    return seasign.TRAINING_FREE if name == "training-free" else checkpoints.load_segmenter(name)
 
 
 def segmented(
@@ -113,9 +119,13 @@ def segmented(
     done: ExitStack,
 ) -> tuple[tuple[Sign, ...], tuple[Span, ...], Gate]:
     """The signs and phrases in poses or a video, in the time of the video, and the gate."""
+    if given["decoder"] and given["thresholds"]:
+        raise click.UsageError("give --decoder or --thresholds")
+    asked: Decoder | None = given["thresholds"] or DECODERS.get(given["decoder"])
+    decoder = asked or choose_decoder(segmenter, purpose)
     poses = _poses(source, given, output, quiet, done)
     tags = segmenter.tag(poses)
-    signs = find_signs(tags, choose_decoder(segmenter, purpose))
+    signs = find_signs(tags, decoder)
     phrases = find_phrases(tags, signs, choose_decoder(segmenter, "phrases"))
     return jobs.in_video(signs, poses), jobs.in_video(phrases, poses), seasign.gate(signs, poses)
 

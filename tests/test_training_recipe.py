@@ -1,5 +1,8 @@
 """Recipes: every key is known, of its type and in its range, or named."""
 
+import os
+import subprocess
+import sys
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -148,6 +151,17 @@ def test_quiet_json_and_another_folder(recipe, tmp_path):
     assert '"stopped": "epochs"' in result.stdout
     assert (tmp_path / "other" / "weights.safetensors").exists()
     assert run("train", recipe, "-o", tmp_path / "other", "--quiet").stdout == ""
+
+
+@pytest.mark.slow
+def test_of_several_processes_one_speaks(recipe, tmp_path):
+    recipe.write_text(RECIPE + "devices = 2\n")
+    command = [sys.executable, "-m", "seasign", "train", recipe]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert len(result.stdout.splitlines()) == 3
+    assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["warning", "epoch 1/2", "epoch 2/2"]
 
 
 def test_an_interrupt_says_what_is_kept_and_the_same_command_goes_on(recipe, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """`train`: a recipe -> a checkpoint."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ def train(recipe: Path, output: Path | None, quiet: bool, as_json: bool) -> None
     The folder of the run is its checkpoint: that of the best epoch. A run that was interrupted goes on after its last
     whole epoch when the same command is given again.
     """
+    quiet = quiet or os.environ.get("LOCAL_RANK", "0") != "0"  # of several processes the first one speaks
     done: list[int] = []
     try:
         with _told(quiet or as_json, done) as progress:
@@ -36,7 +38,7 @@ def train(recipe: Path, output: Path | None, quiet: bool, as_json: bool) -> None
     except KeyboardInterrupt:
         click.echo(f"stopped after {f'epoch {done[-1]}' if done else 'no epoch'}: the same command goes on", err=True)
         raise click.exceptions.Exit(1) from None
-    if as_json:
+    if as_json and not quiet:
         found = asdict(trained) | {
             "checkpoint": str(trained.checkpoint),
             "metrics": plain_values(dict(trained.metrics)),

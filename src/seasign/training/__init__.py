@@ -9,7 +9,10 @@ from typing import Literal
 from seasign.training.recipe import build, read_table
 from seasign.types import InputError
 
-TASKS = {"segmenter": "segmentation"}  # what a recipe calls `task` -> the module here that feeds the loop
+TASKS = {
+    "segmenter": "segmentation",
+    "signclip": "signclip",
+}  # what a recipe calls `task` -> the module here that feeds the loop
 
 
 @dataclass(frozen=True)

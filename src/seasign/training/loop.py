@@ -19,6 +19,7 @@ import math
 import pickle
 import platform
 import random
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import file_digest
 from importlib.metadata import version
@@ -52,6 +53,7 @@ class Task(Protocol):
 
     model: torch.nn.Module  # parameters that no loss reaches need `requires_grad_(False)`
     data: Mapping[str, str]  # names of the files it learns from -> SHA-256
+    files: Mapping[str, str]  # texts that belong to its checkpoint, by the names of their files
 
     def batches(self, epoch: int, rank: int, ranks: int) -> Collection[Any]:
         """The share of process `rank` out of `ranks` in an epoch: sized, as many for every process, and the same again.
@@ -91,7 +93,10 @@ def run(
     """
     fabric = _launch(settings)
     _seed(settings.seed, 0, 0)
-    task = prepare()
+    with warnings.catch_warnings():
+        if not fabric.is_global_zero:
+            warnings.simplefilter("ignore")  # the first process warns for all
+        task = prepare()
     adam = _make_optimizer(task.model, settings)
     model, optimizer = fabric.setup(task.model, adam)
     about = {
@@ -329,6 +334,8 @@ def _write_checkpoint(folder: Path, task: Task, about: Mapping[str, Any]) -> Non
         safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary)
         with temporary.open("rb") as file:
             digest = file_digest(file, "sha256").hexdigest()
+    for name, text in task.files.items():
+        write_text(folder / name, text)
     config = {**config, "provenance": {"files": {"weights.safetensors": digest}}, "training": about}
     write_text(folder / "config.json", json.dumps(config, ensure_ascii=False, indent=1) + "\n")
 

@@ -186,6 +186,7 @@ class Tagging:
         listed = read_manifest(data.manifest) if data.manifest else read_folder(data.folder or Path())
         self.parts = divide(listed, data.divide, valid=data.valid, test=data.test, seed=recipe.loop.seed)
         self.data: dict[str, str] = {}
+        self.files: dict[str, str] = {}
         with _summed_up():
             train, clips = self._read("train")
             self.valid, valid_clips = self._read("valid")

@@ -39,6 +39,7 @@ from seasign.types import (
 ROWS = get_args(Rows)
 Rewards = tuple[Int[np.ndarray, "cues neighbours"], Float64[np.ndarray, "cues neighbours"]]  # signs, and what they give
 AGAIN, EDGE = 24, 8  # cues with signs solved again on either side of a changed pin; those that only lead there
+SIGNED = 0.85  # a cue less likely to be signed, at the first of TEMPERATURES, is dropped too
 EVIDENCE = 1.0  # seconds of cost that a nat of evidence from similarities is worth, at the default w_sim
 
 
@@ -169,9 +170,10 @@ def assign(
     """Give every cue one run of neighbouring signs or none, at the least total cost, and the best times to the cue.
 
     Runs follow the order of time, and none has a pause above `max_gap`. A cue that fits nowhere is dropped, at a price,
-    and keeps the times it came with; signs may be skipped, at a price, before the first run and after the last for
-    free. The times of a cue are not the edges of its run but those that share most time with the true run expected,
-    over all alignments weighted by exp(-cost / temperature); a temperature of 0 takes the edges. Cues and signs that
+    and keeps the times it came with; so is one that over all alignments, weighted by exp(-cost / temperature), is too
+    often without a run to trust the best one. Signs may be skipped, at a price, before the first run and after the
+    last for free. The times of a cue are not the edges of its run but those that share most time with the true run
+    expected over all alignments; a temperature of 0 takes the edges, and the best alignment alone. Cues and signs that
     are out of order are sorted for solving, with a warning; the result keeps the order of `cues`.
 
     Args:
@@ -426,10 +428,12 @@ def _solve(
     if costs.compat or prices.skip is None or not costs.temperature:
         return _Solved(groups, runs, found, similarity, [None] * len(cues))
     posterior, *wide = infer_at(problem, prices, (costs.temperature, *TEMPERATURES))
+    taken &= wide[0].signed >= SIGNED
+    groups, similarity = np.where(taken, groups, 0), similarity * taken
     found = np.where(taken[:, None], posterior.likeliest_overlap(), times)
     evidence = examine(problem, prices, solution.sweep, found, wide)
-    sure = judge(evidence, posterior.signed, taken, calibration, wide[0].alternatives(found, taken))
-    return _Solved(groups, runs, found, similarity, sure)
+    sure = judge(evidence, wide[0].signed, taken, calibration, wide[0].alternatives(found, taken))
+    return _Solved(groups, groups, found, similarity, sure)
 
 
 def reward(

@@ -74,6 +74,8 @@ def calibrate(
             example that cannot be aligned. The message says what to do.
     Source: Vovk et al. 2005, conformal prediction; the rest is ours.
     """
+    if not examples:
+        raise InputError("there are no episodes to calibrate on")
     start = preset.calibration or CALIBRATION
     bare = Calibration(start.weights, (0.0, 0.0))
     seen: dict[str, Seen] = {}
@@ -178,7 +180,7 @@ def _fit(seen: Seen, start: Calibration) -> Calibration:
     for side in seen.beyond.T:
         beyond = np.sort(side[np.isfinite(side)])
         rank = math.ceil(LEVEL * (len(beyond) + 1))
-        margins.append(round(float(beyond[min(rank, len(beyond)) - 1]), 3) if len(beyond) else 0.0)
+        margins.append(math.ceil(1000 * beyond[min(rank, len(beyond)) - 1]) / 1000 if len(beyond) else 0.0)
     return Calibration(fit_weights(seen.evidence, seen.hit, start.weights), (margins[0], margins[1]))
 
 

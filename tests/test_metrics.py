@@ -18,7 +18,6 @@ from seasign.metrics import (
     THRESHOLDS,
     Counts,
     Found,
-    _pair_by_text,
     count_cues,
     count_runs,
     cut_evenly,
@@ -30,6 +29,7 @@ from seasign.metrics import (
     match,
     prepare_cues,
 )
+from seasign.metrics.subtitles import _pair_by_text
 from seasign.types import Cue, InputError, InputWarning, Span
 
 HERE = Path(__file__).parent

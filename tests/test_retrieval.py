@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seasign.retrieval import AT, Ranks, count_retrieval, evaluate_retrieval, guess_retrieval, search
+from seasign.metrics import AT, Ranks, count_retrieval, evaluate_retrieval, guess_retrieval
+from seasign.retrieval import search
 from seasign.types import Embeddings, InputError, InputWarning
 from seasign.uncertainty import bootstrap_retrieval
 

@@ -10,8 +10,17 @@ from statistics import NormalDist
 import numpy as np
 from jaxtyping import Float, Int
 
-from seasign.metrics import NANOSECOND, Counts, Evaluation, SignScores, count_signs, evaluate, naming
-from seasign.retrieval import RetrievalScores, count_retrieval
+from seasign.metrics import (
+    NANOSECOND,
+    Counts,
+    Evaluation,
+    RetrievalScores,
+    SignScores,
+    count_retrieval,
+    count_signs,
+    evaluate,
+    naming,
+)
 from seasign.types import Cue, InputError, InputWarning, Span
 
 BLOCK = 4_000_000  # weights of queries that are looked at together

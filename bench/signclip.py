@@ -17,7 +17,7 @@ import torch
 from results import record
 
 from seasign.models.signclip import Shape, SignClip
-from seasign.models.signclip_embedder import in_batches
+from seasign.models.signclip_embedder import Inputs, in_batches
 from seasign.models.signclip_onnx import OnnxTowers, export
 
 CLIPS, TEXTS = 96, 96  # how many of each
@@ -34,9 +34,9 @@ def draw(rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray]]:
 @torch.inference_mode()
 def embed_padded(model: SignClip, clip: np.ndarray, text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A clip and a text, padded, through both towers: what the published code runs for either of them."""
-    frames = torch.zeros(1, model.shape.max_frames, clip.shape[1])
+    frames = torch.zeros(1, model.inputs.max_frames, clip.shape[1])
     frames[0, : len(clip)] = torch.as_tensor(clip)
-    tokens = torch.zeros(1, model.shape.max_tokens - 1, dtype=torch.long)
+    tokens = torch.zeros(1, model.inputs.max_tokens - 1, dtype=torch.long)
     tokens[0, : len(text)] = torch.as_tensor(text)
     video = model.clips(frames, torch.arange(frames.shape[1])[None] < len(clip))
     return video[0].numpy(), model.texts(tokens, torch.arange(tokens.shape[1])[None] < len(text))[0].numpy()
@@ -53,7 +53,7 @@ def main() -> None:
     torch.manual_seed(0)
     clips, texts = draw(np.random.default_rng(0))
     for frames, target in ((256, "8 or more"), (2046, "50 or more")):
-        model = SignClip(Shape(max_frames=frames, video_positions=max(512, frames + 2))).eval()
+        model = SignClip(Shape(video_positions=max(512, frames + 2)), Inputs(max_frames=frames)).eval()
         in_batches(model.clip_vectors, clips[:2])
         ours, vectors = timed(in_batches, model.clip_vectors, clips)
         theirs, worst = 0.0, 0.0

@@ -108,6 +108,7 @@ class Embeddings:
 
     vectors: Float[np.ndarray, "items dimensions"]
     space: str
+    provenance: Mapping[str, object] | None = None  # what made them
 
 
 Rows = Literal["evidence", "softmax", "z-score", "sinkhorn", None]

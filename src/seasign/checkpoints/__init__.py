@@ -1,8 +1,9 @@
 """Weights of networks: what is published, how it is fetched and converted, and `load`.
 
 A checkpoint is a folder: `weights.safetensors`, and `config.json` with the family of the network, all that preparing
-poses and reading tags needs, the licence, and where it comes from: the SHA-256 of the file it was and of what it is.
-Nothing is fetched but by `pull`, and nothing that a file brings is ever run.
+poses and reading tags needs, the licence, and where it comes from: the SHA-256 of the file it was and of what it is;
+for a network that reads text also `vocab.txt`. Nothing is fetched but by `pull`, and nothing that a file brings is ever
+run.
 """
 
 import json
@@ -15,11 +16,13 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from seasign.checkpoints.download import download, git_blob, sha256
 from seasign.checkpoints.pickles import read_state
 from seasign.checkpoints.published import PUBLISHED, Published
+from seasign.embedding import Embedder
 from seasign.models import features
 from seasign.segmentation import Segmenter
 from seasign.types import InputError, InputWarning
@@ -27,17 +30,35 @@ from seasign.types import InputError, InputWarning
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PUBLISHED", "Published", "convert", "list_published", "load", "pull", "verify"]
+__all__ = [
+    "PUBLISHED",
+    "Published",
+    "convert",
+    "list_published",
+    "load",
+    "load_embedder",
+    "load_segmenter",
+    "pull",
+    "verify",
+]
 
-WEIGHTS, CONFIG = "weights.safetensors", "config.json"
+WEIGHTS, CONFIG, VOCABULARY = "weights.safetensors", "config.json", "vocab.txt"
+WRAPPER = "mmmodel."  # before the names of SignCLIP's tensors, as fairseq saves them
 FAMILIES = {  # `model` in config.json -> its module and class, and tensors that tell it from the others
     "bio-tagger": ("bio_tagger", "BioTagger", {"pose_projection.weight", "encoder.weight_ih_l0"}),
     "unet-tagger": ("unet_tagger", "UnetTagger", {"frame_cnn.0.fc.weight", "encoder_attn.0.qkv.weight"}),
+    "signclip": (
+        "signclip",
+        "SignClip",
+        {"video_encoder.videomlp.linear1.weight", "text_encoder.embeddings.word_embeddings.weight"},
+    ),
 }
 
 
-def load(checkpoint: str | Path) -> Segmenter:
+def load(checkpoint: str | Path) -> Segmenter | Embedder:
     """The network in a folder, or in one that was pulled by its name; also a bare safetensors file of the 2023 family.
+
+    Taggers are segmenters; SignCLIP comes as a `SignClipEmbedder`, on the CPU and in 32 bits.
 
     A published name comes before a folder of the same name: write `./2026` for the folder.
 
@@ -53,12 +74,53 @@ def load(checkpoint: str | Path) -> Segmenter:
         raise InputError(f"{path}: not loaded as it is; run: seasign checkpoints convert {path} -o FOLDER")
     else:
         config, tensors = _describe(path)
-    segmenter: Segmenter = _build(path, config, tensors)
-    return segmenter
+    network = _build(path, config, tensors)
+    if config["model"] != "signclip":
+        segmenter: Segmenter = network
+        return segmenter
+    if not path.is_dir():
+        raise InputError(f"{path}: a bare file lacks the vocabulary; run: seasign checkpoints convert {path} -o FOLDER")
+    from seasign.models.signclip_embedder import SignClipEmbedder, Words
+
+    if not (path / VOCABULARY).exists():
+        raise InputError(f"{path / VOCABULARY}: missing; put the vocabulary of the network's text tower there")
+    words = Words.read(path / VOCABULARY, network.shape.vocabulary, network.inputs)
+    return SignClipEmbedder(network, words, sha256(path / WEIGHTS), network.inputs)
+
+
+def load_segmenter(checkpoint: str | Path) -> Segmenter:
+    """As `load`, where a segmenter is needed.
+
+    Raises:
+        InputError: As `load`; or it is an embedder.
+    """
+    found = load(checkpoint)
+    if not isinstance(found, Segmenter):
+        raise InputError(f"{checkpoint}: embeds signs and text, and finds no signs: give it as an embedder")
+    return found
+
+
+def load_embedder(checkpoint: str | Path) -> Embedder:
+    """As `load`, where an embedder is needed.
+
+    Raises:
+        InputError: As `load`; or it is a segmenter.
+    """
+    found = load(checkpoint)
+    if not isinstance(found, Embedder):
+        raise InputError(f"{checkpoint}: finds signs, and embeds none: give it as a segmenter")
+    return found
 
 
 def convert(
-    file: Path | str, folder: Path | str, *, known: Published | None = None, address: str | None = None
+    file: Path | str,
+    folder: Path | str,
+    *,
+    known: Published | None = None,
+    address: str | None = None,
+    settings: Mapping[str, object] = MappingProxyType({}),
+    vocabulary: Path | str | None = None,
+    trim: bool = False,
 ) -> dict[str, Any]:
     """Turn a file of weights into a checkpoint, and give its config.
 
@@ -69,9 +131,16 @@ def convert(
         folder: Written whole or not at all. An older checkpoint there is replaced, anything else is refused.
         known: Which published checkpoint the file is; None asks its hash.
         address: Where the file was fetched from, for the record.
+        settings: Win over those of `known`, of the file, and beside it.
+        vocabulary: Of SignCLIP's text tower, one token a line; it is copied.
+        trim: Leave out what no vector of SignCLIP depends on: a tenth.
     Raises:
-        InputError: The file is no checkpoint, not of a family that is known, or not whole.
+        InputError: The file is no checkpoint, not of a family that is known, or not whole; SignCLIP comes without its
+            vocabulary; anything else comes with one.
         ModuleNotFoundError: There is no torch.
+    Warns:
+        InputWarning: SignCLIP's context is said by nobody; its values are not all those of 16 bits, which published
+            ones are, and the others stay as they are.
     """
     _needs_torch()
     import safetensors.torch
@@ -80,12 +149,20 @@ def convert(
     config, tensors = _describe(file)
     if "provenance" in config:
         raise InputError(f"{file}: belongs to a checkpoint already: {file.parent}")
-    network = _build(file, config, tensors)
     digest, blob = sha256(file), git_blob(file)
     known = known or next((it for it in PUBLISHED.values() if digest == it.sha256 or blob == it.git_blob), None)
+    config = (dict(known.settings) if known else {}) | config | dict(settings)
+    vocabulary = Path(vocabulary) if vocabulary else None
+    if config["model"] == "signclip":
+        config, tensors = _prepare_signclip(file, config, tensors, vocabulary, trim)
+    elif vocabulary or trim:
+        raise InputError(f"{file}: is a {config['model']}, which has no vocabulary and nothing to trim")
+    network = _build(file, config, tensors)
+    if config["model"] == "signclip":
+        tensors = _halved(file, network.state_dict())
     config = network.config | {
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "licence": known.licence if known else config.get("licence"),
+        "licence": settings.get("licence") or (known.licence if known else config.get("licence")),
         "trained_on": known and known.trained_on,
         "citation": known and known.citation,
         "provenance": {
@@ -97,7 +174,9 @@ def convert(
     }
     with _replacing_folder(folder) as new:
         safetensors.torch.save_file({name: tensors[name] for name in network.state_dict()}, new / WEIGHTS)
-        config["provenance"]["files"] = {WEIGHTS: sha256(new / WEIGHTS)}
+        if vocabulary:
+            shutil.copyfile(vocabulary, new / VOCABULARY)
+        config["provenance"]["files"] = {name.name: sha256(name) for name in sorted(new.iterdir())}
         text = json.dumps(config, indent=1, ensure_ascii=False)
         (new / CONFIG).write_text(f"{text}\n", encoding="utf-8")
     return dict(json.loads(text))
@@ -131,8 +210,10 @@ def pull(
     address = address or known.address
     if address is None:
         raise InputError(
-            f"{name}: no public address is known; get the file from its authors, and run: "
-            "seasign checkpoints convert FILE -o FOLDER"
+            f"{name}: no public address is known; get the file from its authors{known.file and f' ({known.file})'}, "
+            f"and run: seasign checkpoints convert FILE -o FOLDER --as {name}"
+            + " --vocabulary vocab.txt"
+            * (known.model == "signclip")
         )
     _needs_torch()  # before anything is fetched
     coming = _cache() / f".{name}"
@@ -226,13 +307,15 @@ def _describe(file: Path) -> "tuple[dict[str, Any], dict[str, torch.Tensor]]":
         raise InputError(f"{file}: is a folder; give the file of weights that is in it")
     if file.suffix == ".safetensors":
         tensors, settings = _read_safetensors(file)
-        if (beside := file.with_name(CONFIG)).exists():
-            settings |= _read_json(beside)
     else:
         state = read_state(file)
         tensors, settings = state.tensors, state.settings
+    tensors = {name.removeprefix(WRAPPER): tensor for name, tensor in tensors.items()}
     for model, (_, _, marks) in FAMILIES.items():
         if marks <= tensors.keys():
+            beside = file.with_name(CONFIG)
+            if (file.suffix == ".safetensors" or model == "signclip") and beside.exists():
+                settings |= _read_json(beside)
             config = settings | {"model": model}
             return (features.statistics_2026() | config if model == "unet-tagger" else config), tensors
     names = ", ".join(repr(name[:60]) for name in sorted(tensors)[:3])
@@ -254,6 +337,43 @@ def _build(path: Path, config: Mapping[str, Any], tensors: "Mapping[str, torch.T
         return getattr(import_module(f"seasign.models.{module}"), name).from_checkpoint(config, tensors)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _prepare_signclip(
+    file: Path, config: Mapping[str, Any], tensors: "dict[str, torch.Tensor]", vocabulary: Path | None, trim: bool
+) -> "tuple[dict[str, Any], dict[str, torch.Tensor]]":
+    """The config with what the vocabulary says, and the tensors that are wanted."""
+    from seasign.models import signclip
+    from seasign.models.signclip_embedder import read_vocabulary
+
+    if vocabulary is None:
+        raise InputError(f"{file}: SignCLIP reads text; give the vocabulary of its tokens too (--vocabulary vocab.txt)")
+    rows = len(tensors["text_encoder.embeddings.word_embeddings.weight"])
+    tokens = read_vocabulary(vocabulary, rows)
+    separators = (tokens.index("[CLS]"), tokens.index("[SEP]"))
+    lowercase = all(token == token.lower() or token.startswith("[") for token in tokens)
+    if not {"max_frames", "max_tokens"} <= config.keys():
+        warnings.warn(
+            f"{file}: does not say how many frames and tokens the network was trained with; taken as 256 and 64, as "
+            "most of those released: --as, or --max-frames and --max-tokens, say otherwise",
+            InputWarning,
+            stacklevel=3,
+        )
+    return (
+        {"lowercase": lowercase, **config, "separators": separators},
+        signclip.trim(tensors, separators) if trim else tensors,
+    )
+
+
+def _halved(file: Path, tensors: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+    """The tensors in 16 bits, as SignCLIP was trained."""
+    from seasign.models import signclip
+
+    half, others = signclip.halve(tensors)
+    if others:
+        message = f"{file}: {len(others)} of {len(half)} tensors, such as {others[0]}, are not exact in 16 bits"
+        warnings.warn(f"{message}, as published ones are: they stay as they are", InputWarning, stacklevel=3)
+    return half
 
 
 def _needs_torch() -> None:
@@ -305,7 +425,9 @@ def _replacing_folder(folder: Path) -> Iterator[Path]:
         OSError: It cannot be written there.
     """
     folder = Path(os.path.realpath(folder))
-    if folder.exists() and not (folder.is_dir() and {file.name for file in folder.iterdir()} <= {WEIGHTS, CONFIG}):
+    if folder.exists() and not (
+        folder.is_dir() and {file.name for file in folder.iterdir()} <= {WEIGHTS, CONFIG, VOCABULARY}
+    ):
         raise InputError(f"{folder}: is there already and is no checkpoint; choose another folder")
     try:
         room = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))

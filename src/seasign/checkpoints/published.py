@@ -1,6 +1,7 @@
 """The published checkpoints: what is known of each, and nothing that is not."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 _REPOSITORY = "https://raw.githubusercontent.com/sign-language-processing/segmentation"
 _2023 = f"{_REPOSITORY}/5abf90808a1e535372c8c268637e9866cf55e15e/sign_language_segmentation/dist"
@@ -9,6 +10,12 @@ _EMNLP = (
     "Moryossef, Jiang, Müller, Ebling, Goldberg: Linguistically Motivated Sign Language Segmentation. "
     "Findings of EMNLP 2023"
 )
+_SIGNCLIP = (
+    "Jiang, Sant, Moryossef, Müller, Sennrich, Ebling: SignCLIP: Connecting Text and Sign Language by Contrastive "
+    "Learning. EMNLP 2024"
+)
+_SEA = "Jiang et al.: Segment, Embed, and Align. arXiv:2512.08094, 2025"
+_UNSTATED = "not stated by the authors; not for commercial use until they have said"
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,30 @@ class Published:
     with_config: bool = False  # its settings are a config.json that lies beside it
     sha256: str | None = None  # of the file; None: not known to us, so the first download is trusted and recorded
     git_blob: str | None = None  # the name that git gives to the file's content: SHA-1 with a header
+    file: str | None = None  # what it is called where only people can get it
+    settings: Mapping[str, object] = field(default_factory=dict)  # what it does not carry
+
+
+def _signclip(
+    file: str | None,
+    trained_on: str,
+    about: str,
+    citation: str = _SIGNCLIP,
+    size: int = 217_681_152,
+    **settings: object,
+) -> Published:
+    """A network of SignCLIP; they lie on a drive of the authors."""
+    return Published(
+        model="signclip",
+        parameters=size,
+        licence=_UNSTATED,
+        trained_on=trained_on,
+        citation=citation,
+        about=about,
+        address=None,
+        file=file,
+        settings={"max_frames": 256, "max_tokens": 64, "tags": ["en", "ase"]} | settings,
+    )
 
 
 PUBLISHED = {
@@ -65,5 +96,50 @@ PUBLISHED = {
         about="convolutions over joints and time, attention by seconds; any frame rate",
         address=f"{_2026}/model.safetensors",
         with_config=True,
+    ),
+    "signclip": _signclip(
+        "baseline_temporal_checkpoint_best.pt",
+        "Spreadthesign, 41 sign languages with English text",
+        "the multilingual one, E7.2",
+    ),
+    "signclip-asl": _signclip(
+        "asl_finetune_checkpoint_best.pt",
+        "signclip, then PopSign ASL, ASL Citizen and Sem-Lex",
+        "isolated signs of ASL",
+        _SEA,
+    ),
+    "signclip-bsl": _signclip(
+        "bobsl_finetune_checkpoint_best.pt",
+        "signclip, then signs spotted in BOBSL",
+        "8,697 words of BSL, clips of up to 32 frames",
+        _SEA,
+        max_frames=32,
+        max_tokens=32,
+        tags=["en", "bfi"],
+    ),
+    "signclip-suisse": _signclip(
+        None,
+        "signclip, then Signsuisse (DSGS, LSF-CH, LIS-CH)",
+        "signs and example sentences, with German, French and Italian text",
+        _SEA,
+        tags=["de", "sgg"],
+    ),
+    "signclip-asl-citizen": _signclip(
+        "asl_citizen_finetune_checkpoint_best.pt", "signclip, then ASL Citizen", "isolated signs of ASL"
+    ),
+    "signclip-asl-signs": _signclip(
+        "asl_signs_finetune_checkpoint_best.pt", "signclip, then asl-signs (PopSign)", "250 signs of ASL"
+    ),
+    "signclip-sem-lex": _signclip(
+        "sem_lex_finetune_checkpoint_best.pt", "signclip, then Sem-Lex", "isolated signs of ASL"
+    ),
+    "fingerclip": _signclip(
+        "rwthfs_hand_dominant_aug",
+        "RWTH fingerspelling (German Sign Language)",
+        "letters and numbers of the right hand, E3.2; texts are whole sentences without tags",
+        size=177_078_528,
+        max_tokens=96,
+        tags=None,
+        landmarks="right-hand",
     ),
 }

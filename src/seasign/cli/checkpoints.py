@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from seasign import checkpoints as store
+from seasign.cli.embed import TAGS
 from seasign.cli.options import EXISTING, JSON, QUIET
 from seasign.types import InputError
 
@@ -63,13 +65,29 @@ def pull(name: str, address: str | None, quiet: bool) -> None:
 @checkpoints.command()
 @click.argument("file", type=EXISTING)
 @click.option("-o", "--output", metavar="FOLDER", type=EXISTING, required=True, help="The checkpoint to write.")
+@click.option("--as", "name", type=click.Choice(list(store.PUBLISHED)), metavar="NAME",
+              help="Which published one FILE is: gives the settings that FILE lacks.")  # fmt: skip
+@click.option("--licence", help="To record; a checkpoint of SignCLIP brings none.")
+@click.option("--vocabulary", type=EXISTING, help="SignCLIP: the vocab.txt of its text tower.")
+@click.option("--max-frames", type=click.IntRange(1), help="SignCLIP: the context of clips. [default: 256]")
+@click.option("--max-tokens", type=click.IntRange(4), help="SignCLIP: the context of texts. [default: 64]")
+@TAGS
+@click.option("--trim", is_flag=True, help="SignCLIP: leave out the tenth that no vector depends on.")
+@click.option("--interpolate-positions", is_flag=True, default=None,
+              help="SignCLIP: stretch positions to --max-frames, as published for long contexts.")  # fmt: skip
+@click.option("--zero-pad-as-frames", type=click.IntRange(1), metavar="N",
+              help="SignCLIP: give shorter clips frames of zeros up to N, as published for batches.")  # fmt: skip
 @QUIET
-def convert(file: Path, output: Path, quiet: bool) -> None:
-    """Turn FILE into a checkpoint: TorchScript, Lightning's .ckpt, torch.save or safetensors.
+def convert(
+    file: Path, output: Path, name: str | None, vocabulary: Path | None, trim: bool, quiet: bool, **given: Any
+) -> None:
+    """Turn FILE into a checkpoint: TorchScript, Lightning's .ckpt, torch.save, fairseq or safetensors.
 
     Nothing in FILE is run: what is neither tensor nor plain container is refused by its name.
     """
-    config = store.convert(file, output)
+    settings = {key: value for key, value in given.items() if value is not None}
+    known = store.PUBLISHED[name] if name else None
+    config = store.convert(file, output, known=known, settings=settings, vocabulary=vocabulary, trim=trim)
     if not quiet:
         click.echo(f"model     {config['model']}, {config['parameters']:,} parameters")
         click.echo(f"licence   {config['licence'] or 'not known: ask those who trained it'}")

@@ -6,9 +6,9 @@ length, which changes nothing but rounding; padding is masked, where the publish
 frames.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,8 +16,12 @@ from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
+from seasign.models.signclip_embedder import LAYOUTS, RELEASED, Inputs
 from seasign.types import InputError
 
+FRAMES = "video_encoder.videomlp.linear1.weight"
+WORDS = "video_encoder.bert.embeddings.word_embeddings.weight"
+POSITIONS = "video_encoder.bert.embeddings.position_embeddings.weight"
 MLP_EPSILON = 1e-5  # of the LayerNorm over frames; all the others have BERT's
 BERT_EPSILON = 1e-12
 
@@ -35,9 +39,6 @@ class Shape:
     vocabulary: int = 28_996
     positions: int = 512  # rows of the table of the text's positions,
     video_positions: int = 512  # and of the video's, which may be stretched
-    max_frames: int = 256  # the video's [SEP] stands at max_frames + 1, after however few frames
-    max_tokens: int = 64  # of a text, with [CLS], [SEP] and the [SEP] of the video before it
-    separators: tuple[int, int] = (101, 102)  # [CLS] and [SEP] in the vocabulary
     projection: Literal["plain", "l2"] | None = None  # heads after pooling
     trimmed: bool = False  # of the video's word table only [CLS] and [SEP] are there, and no poolers
 
@@ -74,16 +75,23 @@ class Head(nn.Module):
 
 
 class SignClip(nn.Module):
-    """Both towers. The score of a text and a clip is the dot product of their vectors, as it is."""
+    """Both towers. The score of a text and a clip is the dot product of their vectors, as it is.
 
-    def __init__(self, shape: Shape = Shape()):
+    `inputs` say what goes in: the video's [SEP] stands at max_frames + 1, after however few frames.
+    """
+
+    def __init__(self, shape: Shape = Shape(), inputs: Inputs = RELEASED):
         super().__init__()
-        self.shape = shape
-        if shape.max_frames + 2 > shape.video_positions:
-            raise InputError(
-                f"max_frames {shape.max_frames} needs {shape.max_frames + 2} positions of the video, and there are "
-                f"{shape.video_positions}: stretch them (`interpolate_positions`), or lower max_frames"
-            )
+        self.shape, self.inputs = shape, inputs
+        for name, needed, there in (
+            ("max_frames", inputs.max_frames + 2, shape.video_positions),
+            ("max_tokens", inputs.max_tokens - 1, shape.positions),
+        ):
+            if needed > there:
+                raise InputError(
+                    f"{name} {getattr(inputs, name)} needs {needed} positions, and there are {there}: lower it"
+                    + ", or stretch them (`interpolate_positions`)" * (name == "max_frames")
+                )
         self.video_encoder = VideoTower(shape)
         self.text_encoder = _bert(shape, shape.text_layers, shape.vocabulary, shape.positions)
         if shape.projection:
@@ -94,12 +102,12 @@ class SignClip(nn.Module):
     ) -> Float[Tensor, "clips hidden"]:
         """One vector per clip: the mean over its frames and [SEP], without [CLS]. What is not `there` is padding."""
         tower, count = self.video_encoder, frames.shape[1]
-        cls, sep = (0, 1) if self.shape.trimmed else self.shape.separators
+        cls, sep = (0, 1) if self.shape.trimmed else self.inputs.separators
         ends = tower.bert.embeddings.word_embeddings(torch.tensor([cls, sep], device=frames.device))
         ends = ends[:, None, None].expand(-1, len(frames), 1, -1)
         sequence = torch.cat((ends[0], tower.videomlp(frames), ends[1]), dim=1)
         position = torch.arange(count + 2, device=frames.device)
-        position[-1] = self.shape.max_frames + 1
+        position[-1] = self.inputs.max_frames + 1
         one = torch.ones_like(there[:, :1])
         hidden = tower.bert(
             inputs_embeds=sequence,
@@ -142,17 +150,66 @@ class SignClip(nn.Module):
         found = self.texts(torch.as_tensor(tokens, device=device), torch.as_tensor(there, device=device))
         return found.float().cpu().numpy()
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """All that a checkpoint keeps beside the tensors of `state_dict`."""
+        return {"model": "signclip", "heads": self.shape.heads, "projection": self.shape.projection} | asdict(
+            self.inputs
+        )
 
-def interpolate_positions(
-    tensors: Mapping[str, Tensor], rows: int, key: str = "video_encoder.bert.embeddings.position_embeddings.weight"
-) -> dict[str, Tensor]:
+    @classmethod
+    def from_checkpoint(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "SignClip":
+        """The network that a config and its tensors make; what the config does not name is as in the released models.
+
+        `interpolate_positions` in the config stretches the table of the video's positions to max_frames + 2 rows.
+
+        Raises:
+            InputError: A setting is not what it should be, or the tensors are not those of SignCLIP to the last one;
+                only `position_ids`, which are whole numbers in order, are passed over.
+        """
+        own = {name: tensor for name, tensor in tensors.items() if not name.endswith(".position_ids")}
+        shape = _shape_of(config, own)
+        inputs = _inputs(config, shape.features)
+        if config.get("interpolate_positions") and inputs.max_frames + 2 > shape.video_positions:
+            shape = replace(shape, video_positions=inputs.max_frames + 2)
+            own = interpolate_positions(own, shape.video_positions)
+        model = cls(shape, inputs)
+        expected = model.state_dict()
+        for name in expected | own:
+            found, wanted = (_size(these.get(name)) for these in (own, expected))
+            if found != wanted:
+                raise InputError(f"the tensor {name} is {found}, where in SignCLIP it is {wanted}: another network")
+            if not own[name].isfinite().all():
+                raise InputError(f"the tensor {name} has values that are not finite: the file is damaged")
+        model.load_state_dict(own)
+        return model.eval()
+
+
+def interpolate_positions(tensors: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
     """The tensors with a longer table of the video's positions, as the published code stretches it for long contexts.
 
     Args:
         rows: max_frames + 2.
     """
-    table = nn.functional.interpolate(tensors[key].T[None].float(), size=rows, mode="linear", align_corners=False)
-    return {**tensors, key: table[0].T.contiguous()}
+    table = nn.functional.interpolate(tensors[POSITIONS].T[None].float(), size=rows, mode="linear", align_corners=False)
+    return {**tensors, POSITIONS: table[0].T.contiguous()}
+
+
+def trim(tensors: Mapping[str, Tensor], separators: tuple[int, int]) -> dict[str, Tensor]:
+    """The tensors without what no vector depends on: all but two rows of the video's word table, and the poolers."""
+    kept = {name: tensor for name, tensor in tensors.items() if ".pooler." not in name}
+    if WORDS in kept and len(kept[WORDS]) > len(separators):
+        kept[WORDS] = kept[WORDS][list(separators)]
+    return kept
+
+
+def halve(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors in 16 bits where that changes no value, and the names of those where it would."""
+    half = {name: tensor.half() for name, tensor in tensors.items()}
+    exact = {name for name, tensor in tensors.items() if torch.equal(half[name].to(tensor.dtype), tensor)}
+    return {name: half[name] if name in exact else tensor for name, tensor in tensors.items()}, sorted(
+        tensors.keys() - exact
+    )
 
 
 def _bert(shape: Shape, layers: int, words: int, positions: int) -> BertModel:
@@ -169,3 +226,88 @@ def _bert(shape: Shape, layers: int, words: int, positions: int) -> BertModel:
         ),
         add_pooling_layer=not shape.trimmed,
     )
+
+
+def _shape_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Shape:
+    """What the tensors show; and the number of heads, which they do not: 64 numbers each, as in every BERT."""
+    sizes = {}
+    for field, name, axis in SHOWN:
+        if name not in tensors or tensors[name].ndim != 2:
+            raise InputError(f"the tensor {name} is {_size(tensors.get(name))}, where SignCLIP has a table")
+        sizes[field] = tensors[name].shape[axis]
+    heads = config.get("heads", max(1, sizes["hidden"] // 64))
+    if type(heads) is not int or heads < 1 or sizes["hidden"] % heads:
+        raise InputError(f"the config says that 'heads' is {heads!r}, which does not divide {sizes['hidden']}")
+    projected = "video_projection.linear.weight" in tensors
+    projection = config.get("projection", "plain" if projected else None)
+    if projection not in (("plain", "l2") if projected else (None,)):
+        there = "has heads" if projected else "has none"
+        raise InputError(f"the config says that 'projection' is {projection!r}, and the network {there}")
+    layers = {
+        f"{tower}_layers": len(
+            {name.split(".layer.")[1].partition(".")[0] for name in tensors if name.startswith(path)}
+        )
+        for tower, path in (("video", "video_encoder.bert.encoder.layer."), ("text", "text_encoder.encoder.layer."))
+    }
+    trimmed = tensors[WORDS].shape[0] == 2
+    return Shape(**sizes, **layers, heads=heads, projection=projection, trimmed=trimmed)
+
+
+SHOWN = (  # fields of a shape, and where tensors show them
+    ("features", FRAMES, 1),
+    ("hidden", FRAMES, 0),
+    ("intermediate", "text_encoder.encoder.layer.0.intermediate.dense.weight", 0),
+    ("vocabulary", "text_encoder.embeddings.word_embeddings.weight", 0),
+    ("positions", "text_encoder.embeddings.position_embeddings.weight", 0),
+    ("video_positions", POSITIONS, 0),
+)
+
+
+def _inputs(config: Mapping[str, Any], size: int) -> Inputs:
+    """Inputs as `SignClip.config` wrote them, or as far as somebody did.
+
+    Raises:
+        InputError: One is not what it should be, or nobody says what the numbers of a frame are.
+    """
+    given = {name: config[name] for name in EXPECTED if name in config}
+    for name, value in given.items():
+        words, fits = EXPECTED[name]
+        if not fits(value):
+            raise InputError(f"the config says that {name!r} is {value!r:.60}; it should be {words}")
+    landmarks = given.pop("landmarks", None)
+    if landmarks is None:
+        sizes = {3 * len(names): name for name, names in LAYOUTS.items()}
+        if size not in sizes:
+            known = ", ".join(f"{number} ({name})" for number, name in sizes.items())
+            raise InputError(
+                f"the network takes {size} numbers per frame; known are {known}: name its landmarks in a config.json"
+            )
+        landmarks = sizes[size]
+    names = LAYOUTS[landmarks] if isinstance(landmarks, str) else tuple(landmarks)
+    if 3 * len(names) != size:
+        raise InputError(f"the config names {len(names)} landmarks, and the network takes {size} numbers per frame")
+    given |= {name: tuple(given[name]) for name in ("separators", "tags") if given.get(name)}
+    return replace(Inputs(**given), landmarks=names)
+
+
+def _two(kind: type) -> Callable[[Any], bool]:
+    return lambda it: isinstance(it, list | tuple) and len(it) == 2 and all(type(one) is kind for one in it)
+
+
+EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {  # settings in a config: what they should be
+    "landmarks": (
+        f"a list of landmarks, or one of {', '.join(LAYOUTS)}",
+        lambda it: it in LAYOUTS if isinstance(it, str) else isinstance(it, list | tuple)
+        and all(isinstance(name, str) for name in it),
+    ),
+    "max_frames": ("a whole number from 1 on", lambda it: type(it) is int and it > 0),
+    "max_tokens": ("a whole number from 4 on", lambda it: type(it) is int and it > 3),
+    "separators": ("two numbers of tokens", _two(int)),
+    "lowercase": ("true or false", lambda it: isinstance(it, bool)),
+    "tags": ("null, or two languages", lambda it: it is None or _two(str)(it)),
+    "zero_pad_as_frames": ("null, or a whole number from 1 on", lambda it: it is None or (type(it) is int and it > 0)),
+}  # fmt: skip
+
+
+def _size(tensor: Tensor | None) -> str:
+    return "missing" if tensor is None else " x ".join(map(str, tensor.shape))

@@ -3,6 +3,7 @@
 Source: Jiang et al. 2024 (arXiv:2407.01264) and the authors' code, examples/MMPT of their fairseq fork @ a8199440.
 """
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,14 +25,17 @@ CONTOURS = (  # the face landmarks on MediaPipe's contours: eyes, brows, lips an
     "389 390 397 398 400 402 405 409 415 454 466"
 )
 FACE = tuple(f"FACE_LANDMARKS.{number}" for number in CONTOURS.split())
+ARMS = tuple(name for name in BODY if name.endswith(("SHOULDER", "ELBOW", "WRIST", "HIP")))
 LAYOUTS = {  # landmarks in the order of the features; x, y and z of each
     "reduced-face": (*BODY, *FACE, *HANDS),  # 609 features: all released models
+    "arms-and-face": (*ARMS, *FACE, *HANDS),  # 534
     "body-and-hands": (*BODY, *HANDS),  # 225
     "hands": HANDS,  # 126
     "right-hand": HANDS[21:],  # 63
 }
 PACKED = 4096  # frames, or tokens, that run at once
 SMALLEST = 5.0  # pixels between shoulders; less is no pixels
+DEPTH = 0.05  # shoulder widths by which z may vary; in the files that models have seen it is 0.0002 to 0.0035
 
 SIGNED = frozenset(  # the languages of the released models, ISO 639-3; all text they have seen first was English
     "ase aed asf asq bfi bqn bzs cse csf csg csl csq dsl eso fse fsl gsg gss gss-cy icl ils ins ise jos jsl lls lsl "
@@ -63,6 +67,12 @@ class Inputs:
     max_frames: int = 256  # also where the [SEP] of every clip stands, whatever its length
     max_tokens: int = 64  # of a text, with [CLS], [SEP] and the [SEP] of the video before it
     separators: tuple[int, int] = (101, 102)  # [CLS] and [SEP] in the vocabulary
+    lowercase: bool = False  # words, before they are looked up
+    tags: tuple[str, str] | None = ("en", "ase")  # the languages, written and signed; None: texts bring their own
+    zero_pad_as_frames: int | None = None  # shorter clips get frames of zeros up to here, as in published vectors
+
+
+RELEASED = Inputs()
 
 
 @dataclass(frozen=True)
@@ -71,40 +81,66 @@ class SignClipEmbedder:
 
     towers: Towers
     words: "Words"
-    space: str  # a name that only vectors of the same weights share
-    inputs: Inputs = Inputs()
-    tags: tuple[str, str] | None = ("en", "ase")  # the languages, written and signed; None: texts bring their own
-    zero_pad_as_frames: int | None = None  # shorter clips get frames of zeros up to here, as in published vectors
+    weights: str  # their SHA-256, or whatever only vectors of the same weights share
+    inputs: Inputs = RELEASED
+
+    @property
+    def space(self) -> str:
+        """The name of the space: the weights, and what else changes the vectors of signs."""
+        others = {name: getattr(self.inputs, name) for name in ("max_frames", "zero_pad_as_frames")}
+        changed = [f",{name}={value}" for name, value in others.items() if value != getattr(RELEASED, name)]
+        return f"signclip:{self.weights[:12]}{''.join(changed)}"
+
+    @property
+    def landmarks(self) -> tuple[str, ...]:
+        """Those that it looks at."""
+        return tuple(dict.fromkeys((*self.inputs.landmarks, *SHOULDERS)))
+
+    @property
+    def provenance(self) -> dict[str, object]:
+        """What vectors are made by."""
+        return {"model": "signclip", "weights_sha256": self.weights, "tags": self.inputs.tags and [*self.inputs.tags]}
 
     def text(self, texts: Sequence[str]) -> Embeddings:
-        """One row per text; a text that comes again is embedded once."""
+        """One row per text; a text that comes again is embedded once.
+
+        Warns:
+            InputWarning: A text has more tokens than the model reads; its beginning is embedded.
+        """
         each = list(dict.fromkeys(texts))
         (cls, sep), most = self.inputs.separators, self.inputs.max_tokens - 3
-        rows = [np.array([cls, *self.words.tokens(prompt(text, self.tags))[:most], sep]) for text in each]
-        vectors = in_batches(self.towers.text_vectors, rows)
+        tokens = [self.words.tokens(prompt(text, self.inputs.tags)) for text in each]
+        if long := sum(len(one) > most for one in tokens):
+            message = f"{long} of {len(each)} texts have more than the {most} tokens that the model reads"
+            warnings.warn(f"{message}: their beginnings are embedded", InputWarning, stacklevel=2)
+        vectors = in_batches(self.towers.text_vectors, [np.array([cls, *one[:most], sep]) for one in tokens])
         row = {text: number for number, text in enumerate(each)}
-        return Embeddings(vectors[[row[text] for text in texts]], self.space)
+        return Embeddings(vectors[[row[text] for text in texts]], self.space, self.provenance)
 
-    def signs(self, poses: Poses, signs: Sequence[Sign]) -> Embeddings:
+    def signs(self, poses: Poses | None, signs: Sequence[Sign]) -> Embeddings:
         """One row per sign, of the frames within its span, at least one.
 
         Every clip is normalized by its own shoulders, as published; where it never shows both, by those of all poses.
 
         Raises:
-            InputError: A landmark is missing, no frame shows both shoulders, or the points are no pixels.
+            InputError: There are no poses, a landmark is missing, no frame shows both shoulders, or the points are no
+                pixels.
         Warns:
-            InputWarning: A sign is longer than the context; its beginning is embedded.
+            InputWarning: A sign is longer than the context, and its beginning is embedded; or z is not that of
+                MediaPipe.
         """
-        chosen = hide(select(poses, list(dict.fromkeys((*self.inputs.landmarks, *SHOULDERS)))), LEGS)
+        if poses is None:
+            raise InputError("SignCLIP looks at the signer, and there are only signs: give poses or a video")
+        chosen = hide(select(poses, self.landmarks), LEGS)
         whole = measure(chosen.xyz, chosen.landmarks)
-        check_unit(whole)
+        check_unit(chosen.xyz, whole)
         columns = [chosen.landmarks.index(name) for name in self.inputs.landmarks]
-        most, clips, long = self.inputs.max_frames, [], 0
+        most, least, clips, long = self.inputs.max_frames, self.inputs.zero_pad_as_frames or 0, [], 0
         for first, stop in frames_of(signs, poses):
             own = measure(chosen.xyz[first:stop], chosen.landmarks)
             clip = features(chosen.xyz[first:stop][:, columns], own if own[1] > 0 else whole)
-            clips.append(clip[:most])
             long += len(clip) > most
+            clips.append(np.pad(clip[:most], ((0, max(0, least - len(clip))), (0, 0))))
         if long:
             warnings.warn(
                 f"{long} of {len(clips)} signs are longer than the {most} frames that the model looks at: "
@@ -112,9 +148,7 @@ class SignClipEmbedder:
                 InputWarning,
                 stacklevel=2,
             )
-        if self.zero_pad_as_frames is not None:
-            clips = [np.pad(clip, ((0, max(0, self.zero_pad_as_frames - len(clip))), (0, 0))) for clip in clips]
-        return Embeddings(in_batches(self.towers.clip_vectors, clips), self.space)
+        return Embeddings(in_batches(self.towers.clip_vectors, clips), self.space, self.provenance)
 
 
 # Batches --------------------------------------------------------------------------------------------------------------
@@ -178,14 +212,25 @@ def measure(xyz: Float32[np.ndarray, "frames landmarks 3"], landmarks: Sequence[
     return middle, float(np.linalg.norm(right - left, axis=1)[both].mean())
 
 
-def check_unit(body: Body) -> None:
-    """Refuse poses without shoulders, and points that are shares of the picture instead of pixels."""
+def check_unit(xyz: Float32[np.ndarray, "frames landmarks 3"], body: Body) -> None:
+    """Refuse poses without shoulders, and points that are shares of the picture instead of pixels.
+
+    Warns:
+        InputWarning: z varies as it does not in what the models have seen: MediaPipe's own z, which is no pixels.
+    """
     if not body[1]:
         raise InputError("no frame shows both shoulders: there is nothing to measure the signer by")
     if body[1] < SMALLEST:
         raise InputError(
             f"the shoulders are {body[1]:.3g} apart, which is no number of pixels: landmarks that are shares of the "
             "picture have to be multiplied by its width and height first"
+        )
+    if (deep := float(np.nanstd(xyz[..., 2])) / body[1]) > DEPTH:
+        warnings.warn(
+            f"z varies by {deep:.2g} shoulder widths, where that of MediaPipe's files hardly does (pixels in x and y, "
+            "not in z): expect other vectors",
+            InputWarning,
+            stacklevel=3,
         )
 
 
@@ -206,9 +251,14 @@ def prompt(text: str, tags: tuple[str, str] | None) -> str:
 def check_tags(written: str, signed: str) -> tuple[str, str]:
     """The tags by the names that the released models know.
 
+    Raises:
+        InputError: They are no codes of languages.
     Warns:
         InputWarning: The signed language is none that a released model has seen; its vectors mean little.
     """
+    written, signed = written.strip().lower(), signed.strip().lower()
+    if not all(re.fullmatch("[a-z]{2,3}(-[a-z]{2,4})?", tag) for tag in (written, signed)):
+        raise InputError(f"{written!r} and {signed!r} are not codes of languages, such as en and bfi")
     signed = ALIASES.get(signed, signed)
     if signed not in SIGNED:
         warnings.warn(
@@ -232,16 +282,33 @@ class Words:
         self.tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
 
     @classmethod
-    def read(cls, path: Path, expected: int, *, lowercase: bool = False) -> "Words":
-        """The vocabulary in a file, which holds as many tokens as the model expects."""
-        vocabulary = path.read_text(encoding="utf-8").splitlines()
-        if len(vocabulary) != expected:
-            raise InputError(
-                f"{path}: {len(vocabulary)} tokens, but the model has {expected}: put the vocabulary of its own there"
-            )
-        return cls(vocabulary, lowercase=lowercase)
+    def read(cls, path: Path, expected: int, inputs: Inputs) -> "Words":
+        """The vocabulary in a file, which is that of the model."""
+        vocabulary = read_vocabulary(path, expected)
+        for token, number in zip(("[CLS]", "[SEP]"), inputs.separators, strict=True):
+            if vocabulary[number] != token:
+                raise InputError(f"{path}: token {number} is {vocabulary[number]!r}, where the model has {token}")
+        return cls(vocabulary, lowercase=inputs.lowercase)
 
     def tokens(self, text: str) -> list[int]:
         """Numbers of tokens, without [CLS] and [SEP]."""
         numbers: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
         return numbers
+
+
+def read_vocabulary(path: Path, expected: int | None = None) -> list[str]:
+    """The tokens in a file, one a line, as BERT has it.
+
+    Raises:
+        InputError: It is no text, no vocabulary of that kind, or has not as many tokens as expected.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:  # whose lines end where BERT's do; str.splitlines knows others
+            vocabulary = [line.rstrip("\n") for line in file]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not text ({error}); expected a vocab.txt") from None
+    if lacking := [token for token in ("[UNK]", "[CLS]", "[SEP]") if token not in vocabulary]:
+        raise InputError(f"{path}: there is no {lacking[0]} in its {len(vocabulary)} lines: not a vocab.txt of BERT")
+    if expected not in (None, len(vocabulary)):
+        raise InputError(f"{path}: {len(vocabulary)} tokens, but the model has {expected}: give the model's own")
+    return vocabulary

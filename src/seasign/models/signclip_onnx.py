@@ -78,7 +78,7 @@ def export(model: "SignClip", folder: Path, *, int8: bool = False) -> None:
             vectors: torch.Tensor = getattr(self.model, self.name)(items, there)
             return vectors
 
-    some = {"clips": torch.zeros(3, 7, model.shape.features), "texts": torch.full((3, 7), model.shape.separators[1])}
+    some = {"clips": torch.zeros(3, 7, model.shape.features), "texts": torch.full((3, 7), model.inputs.separators[1])}
     there = torch.arange(7) < torch.tensor([[7], [5], [3]])
     axes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     folder.mkdir(parents=True, exist_ok=True)

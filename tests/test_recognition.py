@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seasign.recognition import classify, folds, shots
+from seasign.recognition import Guesses, classify, evaluate_recognition, folds, shots
 from seasign.types import Embeddings, InputError
 
 METHODS = ("nearest", "neighbours", "prototypes")
@@ -77,3 +77,92 @@ def test_examples_without_glosses_or_of_another_space_are_refused():
         classify(examples, examples, glosses[1:])
     with pytest.raises(InputError, match="cannot compare 'other' with 'planted'"):
         classify(Embeddings(examples.vectors, "other"), examples, glosses)
+
+
+# Evaluation -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_second_best_gloss_is_that_of_the_next_example_whatever_the_votes():
+    examples = Embeddings(np.array([[0.0, 0], [1, 0], [3, 0], [9, 0], [9, 1]]), "line")
+    asked = Embeddings(np.array([[0.1, 0]]), "line")
+    for method in ("nearest", "neighbours"):
+        (scores,) = classify(asked, examples, ["a", "b", "c", "d", "d"], method=method).scores
+        assert np.argsort(-scores).tolist() == [0, 1, 2, 3], method
+
+
+def grouped(seed=0, signers=6, each=4, classes=8, noise=0.3):
+    """Glosses that every signer shows; and the same without what tells them apart."""
+    rng = np.random.default_rng(seed)
+    middles = rng.normal(size=(classes, 12))
+    label = np.tile(np.repeat(np.arange(classes), each), signers)
+    clear = middles[label] + noise * rng.normal(size=(len(label), 12))
+    blurred = middles[label] + 4 * rng.normal(size=(len(label), 12))
+    names = [f"SIGN{number}" for number in label]
+    signer = [f"signer {number // (classes * each)}" for number in range(len(label))]
+    return Embeddings(clear, "clear"), Embeddings(blurred, "blurred"), names, signer
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_planted_glosses_are_recognized_and_a_worse_baseline_is_beaten(method):
+    clear, blurred, names, signer = grouped()
+    found = evaluate_recognition(clear, names, signer, each=3, method=method, baseline=blurred, seeds=2)
+    assert (found.each, found.tested, found.unseen, found.chance) == (3, len(names), 0, 1 / 8)
+    assert found.top1.value > 0.95
+    assert found.top1.value <= found.top5.value <= 1
+    assert found.gain.value == pytest.approx(found.top1.value - found.baseline.value)
+    assert found.gain.low > 0.3
+    same = evaluate_recognition(blurred, names, signer, each=3, method="nearest", baseline=blurred, seeds=2)
+    assert (same.gain.low, same.gain.value, same.gain.high) == (0, 0, 0)
+
+
+def test_scores_of_recognition_are_those_counted_by_hand():
+    _, blurred, names, signer = grouped(signers=3)
+    found = evaluate_recognition(blurred, names, signer, each=2, seeds=3, method="nearest")
+    right, five = [], []
+    for held in sorted(set(signer)):
+        rest = [i for i, one in enumerate(signer) if one != held]
+        for seed in range(3):
+            chosen = [rest[i] for i in shots([names[i] for i in rest], 2, seed)]
+            known = blurred.vectors[chosen]
+            spread = known.std(axis=0)
+            for i in (i for i, one in enumerate(signer) if one == held):
+                order = np.argsort((((known - blurred.vectors[i]) / spread) ** 2).sum(axis=1))
+                glosses = list(dict.fromkeys(names[chosen[j]] for j in order))
+                right.append(glosses[0] == names[i])
+                five.append(names[i] in glosses[:5])
+    assert found.top1.value == pytest.approx(np.mean(right))
+    assert found.top5.value == pytest.approx(np.mean(five))
+    assert found.baseline is found.gain is None
+
+
+def test_glosses_of_one_signer_alone_are_left_out_and_counted():
+    clear, _, names, signer = grouped(signers=3)
+    names = [f"{name} of {who}" if name == "SIGN7" else name for name, who in zip(names, signer, strict=True)]
+    found = evaluate_recognition(clear, names, signer, each=None)
+    assert (found.tested, found.unseen) == (len(names) - 12, 12)
+    with pytest.raises(InputError, match="no gloss is shown by two"):
+        evaluate_recognition(clear, [f"{a} {b}" for a, b in zip(names, signer, strict=True)], signer)
+
+
+def test_a_classifier_may_be_passed_and_gets_examples_of_others_alone():
+    clear, _, names, signer = grouped(signers=3)
+    row = {tuple(vector): who for vector, who in zip(clear.vectors, signer, strict=True)}
+
+    def guess(signs, examples, glosses):
+        held = {row[tuple(vector)] for vector in signs.vectors}
+        assert len(held) == 1
+        assert held.isdisjoint(row[tuple(vector)] for vector in examples.vectors)
+        return Guesses(("SIGN0", *sorted(set(glosses) - {"SIGN0"})), np.zeros((len(signs.vectors), 8)))
+
+    found = evaluate_recognition(clear, names, signer, method=guess, each=1, seeds=1)
+    assert (found.top1.value, found.top5.value) == (1 / 8, 5 / 8)
+
+
+def test_what_does_not_fit_is_not_evaluated():
+    clear, blurred, names, signer = grouped()
+    with pytest.raises(InputError, match="give one to each"):
+        evaluate_recognition(clear, names[1:], signer)
+    with pytest.raises(InputError, match="give one to each"):
+        evaluate_recognition(clear, names, signer, baseline=Embeddings(blurred.vectors[1:], "blurred"))
+    with pytest.raises(InputError, match="all items are of one group"):
+        evaluate_recognition(clear, names, ["me"] * len(names))

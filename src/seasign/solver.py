@@ -495,36 +495,35 @@ def _backtrack(
             if cue in final:
                 column = np.where(last_taken == cue, _earliest(found.take[cue]) + 1, column)
             inside, taken, last = column >= 0, column > 0, np.maximum(column - 1, 0)
+            if not inside.any():
+                continue
             if prices.drop is not None:
                 reached = found.take[cue, settings, last] >= found.state[cue + 1, settings, column] - TIE
                 taken = taken & reached | (last_taken == cue)
 
             begin, end = table.begin[row, geometry, last], table.end[row, geometry, last]
-            if count == 1 and begin[0] < end[0]:  # a slice: half the time of a single setting would go into masks
-                some = slice(int(begin[0]), int(end[0]))
-                gain = np.minimum(
-                    table.rising[row, :, some] + table.longer[row, 0, last[0]],
-                    table.falling[row, :, some] + table.shorter[row, 0, last[0]],
-                )
-                gain += found.free[cue, :, some]
-                opened = begin + _earliest(gain)
-            else:
-                gain = np.minimum(
-                    table.rising[row] + table.longer[row, settings, last][:, None],
-                    table.falling[row] + table.shorter[row, settings, last][:, None],
-                )
-                gain += found.free[cue, :, :width]
-                gain[(columns[:-1] < begin[:, None]) | (columns[:-1] >= end[:, None])] = -np.inf
-                opened = _earliest(gain)
+            low = min(int(begin[inside].min()), width - 1)
+            some = slice(low, max(int(end[inside].max()), low + 1))  # no first sign of any setting lies elsewhere
+            gain = np.minimum(
+                table.rising[row, :, some] + table.longer[row, settings, last][:, None],
+                table.falling[row, :, some] + table.shorter[row, settings, last][:, None],
+            )
+            gain += found.free[cue, :, some]
+            if count > 1:
+                gain[(columns[some] < begin[:, None]) | (columns[some] >= end[:, None])] = -np.inf
+            opened = low + _earliest(gain)
             first[taken, cue] = (table.origin[row] + opened)[taken]
             stop[taken, cue] = (table.low[row] + column)[taken]
 
             if table.skipped is None or table.skipped_before is None:
                 source = np.where(taken, opened + 1, column + table.shift[row])  # the state before the cue
             else:
-                earlier = found.state[cue] - table.skipped_before[row]
-                earlier[columns > (np.where(taken, opened, 0) + table.shift[row])[:, None]] = -np.inf
-                nearest_state = width - _earliest(earlier[:, ::-1])
+                reach = np.minimum(np.where(taken, opened, 0) + table.shift[row], width)
+                some = slice(0, int(reach[inside].max()) + 1)
+                earlier = found.state[cue, :, some] - table.skipped_before[row, :, some]
+                if count > 1:
+                    earlier[columns[some] > reach[:, None]] = -np.inf
+                nearest_state = some.stop - 1 - _earliest(earlier[:, ::-1])
                 came = earlier[settings, nearest_state] + table.skipped[row, settings, opened]
                 source = np.where(taken | (column == 0), nearest_state, column + table.shift[row])
                 source[taken & (found.free[cue, settings, opened] > came + TIE)] = -1  # all cues before are dropped

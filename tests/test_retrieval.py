@@ -83,6 +83,8 @@ def test_search_among_fewer_than_asked_for_and_among_none():
 def test_what_cannot_be_retrieved_is_refused():
     with pytest.raises(InputError, match="cannot compare 'a' with 'b'"):
         search(Embeddings(np.ones((1, 3)), "a"), Embeddings(np.ones((1, 3)), "b"))
+    with pytest.raises(InputError, match="not finite: embed again"):
+        search(Embeddings(np.ones((1, 2)), "a"), Embeddings(np.array([[1, np.nan]]), "a"))
     with pytest.raises(InputError, match="1 signs say what no text says, such as 'tree'"):
         evaluate_retrieval(np.ones((1, 2)), ["house"], ["house", "tree"])
     with pytest.raises(InputError, match="not finite"):

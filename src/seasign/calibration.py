@@ -18,7 +18,7 @@ from seasign.types import Calibration, Example, InputError, InputWarning, Preset
 LEAST, EITHER = 100, 10  # cues to fit on; right ones and wrong ones among them
 LEVEL = 0.9  # share of the true times that intervals should hold
 BINS = 10
-RIDGE = 10.0  # how firmly weights stay near those that were there: the more cues, the less it matters
+RIDGE = 100.0  # how firmly weights stay near those that were there: the more cues, the less it matters
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Reliability:
     cues: int
     wrong: int  # IoU with the truth under .5, or never signed
     error: float  # expected calibration error, 0 .. 1: mean distance of the bins from what they state
-    auroc: float  # how often a wrong cue has less probability than a right one; NaN without both
+    auroc: float  # how often a wrong cue has less probability than a right one of its episode; NaN without both
     coverage: tuple[float, float]  # share of true starts, and of true ends, that lie in their interval
     bins: tuple[Bin, ...]  # in order of probability, about equally many cues in each
 
@@ -187,14 +187,17 @@ def _fit(seen: Seen, start: Calibration) -> Calibration:
 def measure(seen: Sequence[Seen], calibrations: Sequence[Calibration]) -> Reliability:
     """How good the calibration of every episode is there."""
     whole = _join(seen)
-    p = np.concatenate([state(one, by) for one, by in zip(seen, calibrations, strict=True)])
+    stated = [state(one, by) for one, by in zip(seen, calibrations, strict=True)]
+    p = np.concatenate(stated)
     beyond = np.concatenate([one.beyond - by.margin for one, by in zip(seen, calibrations, strict=True)])
     parts = [part for part in np.array_split(np.argsort(p, kind="stable"), BINS) if len(part)]
     bins = tuple(Bin(float(p[part].mean()), float(whole.hit[part].mean()), len(part)) for part in parts)
     error = sum(one.cues * abs(one.stated - one.right) for one in bins) / len(p)
     known = beyond[np.isfinite(beyond).all(axis=1)]
     start, end = (known <= 1e-9).mean(axis=0).tolist() if len(known) else (math.nan, math.nan)
-    return Reliability(len(p), int((~whole.hit).sum()), error, _auroc(p, whole.hit), (start, end), bins)
+    return Reliability(
+        len(p), int((~whole.hit).sum()), error, _auroc(stated, [one.hit for one in seen]), (start, end), bins
+    )
 
 
 def state(seen: Seen, calibration: Calibration) -> Float64[np.ndarray, " cues"]:
@@ -204,13 +207,18 @@ def state(seen: Seen, calibration: Calibration) -> Float64[np.ndarray, " cues"]:
     return stated
 
 
-def _auroc(p: Float64[np.ndarray, " cues"], hit: Bool[np.ndarray, " cues"]) -> float:
-    """Equals count half."""
-    right = np.sort(p[hit])
-    if not len(right) or hit.all():
-        return math.nan
-    below, upto = (np.searchsorted(right, p[~hit], side) for side in ("left", "right"))
-    return float(1 - (below + upto).mean() / (2 * len(right)))
+def _auroc(stated: Sequence[Float64[np.ndarray, " _"]], hits: Sequence[Bool[np.ndarray, " _"]]) -> float:
+    """Over all pairs of a right and a wrong cue of one episode; equals count half.
+
+    Not of several: where each is judged by what was fitted on the others, one with more wrong cues than they have would
+    be given more probability for it.
+    """
+    below = pairs = 0.0
+    for p, hit in zip(stated, hits, strict=True):
+        right = np.sort(p[hit])
+        below += sum(np.searchsorted(right, p[~hit], side).sum() for side in ("left", "right")) / 2
+        pairs += len(right) * np.count_nonzero(~hit)
+    return 1 - below / pairs if pairs else math.nan
 
 
 def _plain(reliability: Reliability) -> dict[str, object]:

@@ -21,6 +21,7 @@ STAGES = {
     "confidence",
     "decoding",
     "embedding",
+    "glosses",
     "lag",
     "legality",
     "metrics",

@@ -1,0 +1,107 @@
+"""What glosses say: words, synonyms, and runs of steps that say the same.
+
+A sign is said in words: "city/eat" stands for either, and words of "thank you" or "left-hand" stand for it each. Two
+signs say the same when they share a word, synonyms included.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from seasign.types import InputError, Sign, Span
+
+Words = frozenset[str]
+Synonyms = Mapping[str, Words]  # a word -> all that mean the same, itself included
+
+
+def close(synonyms: Mapping[str, Sequence[str]], vocabulary: Sequence[str] | None = None) -> Synonyms:
+    """Every word means itself, and what means it. Not transitive: "big" may mean "large" without meaning "vast".
+
+    Raises:
+        InputError: A synonym is no word that has synonyms of its own, or is not in the vocabulary.
+    """
+    known = set(synonyms) if vocabulary is None else set(vocabulary)
+    closed = {word: {word, *others} for word, others in synonyms.items()}
+    for word, others in synonyms.items():
+        for other in others:
+            if other not in synonyms or other not in known:
+                raise InputError(
+                    f"{other!r} is given as a synonym of {word!r}, and is no word itself: add it, or take it out"
+                )
+            closed[other].add(word)
+    return {word: frozenset(others) for word, others in closed.items()}
+
+
+def words_of(gloss: str | None, lemmatize: Callable[[str], str] = str) -> Words:
+    """The words of a gloss: alternatives, and the parts of each, in lower case.
+
+    Args:
+        lemmatize: What makes one word of its forms; the identity by default.
+    """
+    parts = (gloss or "").lower().replace("/", " ").replace("-", " ").split()
+    return frozenset(lemmatize(part) for part in parts)
+
+
+def walk(said: Sequence[Words | None], synonyms: Synonyms, *, shortest: int = 1) -> list[tuple[int, int, Words]]:
+    """Runs of steps that say the same: first, stop, words.
+
+    Another run starts where no word of a step is among those of the open run, or means one of them; the run keeps the
+    words it began with.
+
+    Args:
+        said: The words of every step; None: nothing is said.
+        shortest: Steps; a shorter run is left out.
+    Source: CSLR2 (arXiv:2405.10266), the authors' code @ 5f3bd69. Differs: that code takes a rest at the start for a run
+        of one step, which only counts where `shortest` is 1.
+    """
+    runs: list[tuple[int, int, Words]] = []
+    for step, words in enumerate([*said, None]):
+        if runs and runs[-1][1] == step and words is not None and words & mean_the_same(runs[-1][2], synonyms):
+            runs[-1] = (runs[-1][0], step + 1, runs[-1][2])
+        elif words is not None:
+            runs.append((step, step + 1, words))
+    return [run for run in runs if run[1] - run[0] >= shortest]
+
+
+def mean_the_same(words: Words, synonyms: Synonyms) -> Words:
+    """The words, and their synonyms."""
+    return words.union(*(synonyms.get(word, frozenset()) for word in words))
+
+
+def to_frames(
+    signs: Sequence[Sign], sentence: Span, synonyms: Synonyms, *, fps: int = 25, lemmatize: Callable[[str], str] = str
+) -> tuple[Sign, ...]:
+    """The signs of a sentence as the published evaluation sees them, in seconds from its start.
+
+    Times are cut to frames; a sign of less than one frame is left out, a later one covers an earlier one, and
+    neighbours that mean the same are one.
+
+    Source: CSLR2 (arXiv:2405.10266), the authors' code @ 5f3bd69.
+    """
+    cells: list[Words | None] = [None] * int((sentence.end - sentence.start) * fps)
+    names: dict[Words, str] = {}
+    for sign in signs:
+        first, stop = (int((edge - sentence.start) * fps) for edge in (sign.start, sign.end))
+        words = words_of(sign.gloss, lemmatize)
+        names.setdefault(words, "/".join(sorted(words)))
+        for cell in range(max(0, first), min(len(cells), stop)):
+            cells[cell] = words
+    return tuple(Sign(first / fps, stop / fps, names[words]) for first, stop, words in walk(cells, synonyms))
+
+
+def group(
+    words: Sequence[str], probabilities: Sequence[float], synonyms: Synonyms
+) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Give each guess of a step the probabilities of all guesses that mean the same; likeliest first.
+
+    They no longer sum to 1, and may be above it: what is shared is counted for each.
+
+    Source: CSLR2 (arXiv:2405.10266), the authors' code @ 5f3bd69. Differs: that code does it twice, when it recognizes
+        and when it evaluates.
+    """
+    summed = [
+        sum(p for other, p in zip(words, probabilities, strict=True) if other in synonyms.get(word, {word}))
+        if word in synonyms
+        else probability
+        for word, probability in zip(words, probabilities, strict=True)
+    ]
+    order = sorted(range(len(words)), key=lambda guess: -summed[guess])
+    return tuple(words[guess] for guess in order), tuple(summed[guess] for guess in order)

@@ -10,7 +10,7 @@ import pytest
 
 import seasign
 from seasign.models import features
-from seasign.segmentation import TrainingFree, phrases, segment
+from seasign.segmentation import TrainingFree, bouts, height, phrases, segment
 from seasign.synthesis import synthesize
 from seasign.training.concatenation import CENTER, LEAD, WIDTH, Joining, concatenate, find_sign
 from seasign.types import InputError, Sign, Span
@@ -77,6 +77,23 @@ def test_nothing_moves_faster_than_in_the_clips():
         for one in (poses, *(replace(own, xyz=features.normalize_shoulders(own).xyz * WIDTH) for own, _ in CLIPS))
     ]
     assert steps[0] < 1.3 * max(steps[1:])
+
+
+def test_hands_go_down_in_rests_also_when_clips_are_cut_at_their_signs():
+    cut = []
+    for poses, sign in CLIPS:
+        rows = slice(round(sign.start * 25) + 4, round(sign.end * 25) - 4)
+        poses = replace(poses, xyz=poses.xyz[rows], confidence=poses.confidence[rows])
+        cut.append((poses, Sign(0.0, poses.duration)))
+    poses, signs = concatenate(cut, joining=Joining(phrase=(2, 2), rest=(1.2, 1.2)))
+    hands = height(poses)
+    for number, (before, after) in enumerate(pairwise(signs)):
+        between = hands[round(before.end * 25) : round(after.start * 25)]
+        assert (np.nanmin(between) < -0.4) == (number % 2 == 1)
+    assert len(bouts(hands, poses.fps)) == 3
+    for side in "LEFT", "RIGHT":  # hands stay on their arms
+        wrist, hand = of(poses, f"POSE_LANDMARKS.{side}_WRIST"), of(poses, f"{side}_HAND_LANDMARKS.WRIST")
+        assert np.nanmax(np.abs(wrist - hand)[:, :2]) < 20
 
 
 def test_tempo_shortens_signs_and_another_rate_keeps_their_times():

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -94,9 +95,9 @@ def test_a_file_that_is_no_toml_is_refused_with_its_place(tmp_path):
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
 def test_every_recipe_of_ours_is_one(path):
     table = read_table(path)
-    assert table.pop("task") in TASKS
+    kind = import_module(f"seasign.training.{TASKS[table.pop('task')]}").Recipe
     assert table.pop("output").startswith("../runs/")
-    build(Recipe, table, str(path), path.parent)
+    build(kind, table, str(path), path.parent)
 
 
 def test_every_key_is_documented():

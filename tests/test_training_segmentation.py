@@ -282,7 +282,7 @@ def test_parts_that_show_no_hand_are_drawn_again(recipe, tmp_path):
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ('task = "segmenter"', 'task = "speller"', "task: expected 'segmenter', found 'speller'"),
+        ('task = "segmenter"', 'task = "speller"', "task: expected 'segmenter'.*, found 'speller'"),
         ('output = "run"\n', "", "output: expected the folder of the run, found None"),
         ("width = 8", "width = 7", r"\[bio_tagger\] width: expected an even number, found 7"),
         (

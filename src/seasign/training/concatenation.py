@@ -7,6 +7,7 @@ straight path. Networks that learned from it are to be measured on people.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,11 @@ from seasign.types import InputError, Poses, Sign, Span
 
 WIDTH, CENTER = 160, (640, 330, 0)  # pixels: the body that all clips get
 LEAD = 0.6  # seconds of a clip before and after its sign that open and close a phrase
+HAND = ("WRIST", "PINKY", "INDEX", "THUMB")  # of the body's points
+ELBOW, WRIST = (
+    (0.1, 0.77),
+    (0.05, 1.4),
+)  # of arms that hang down: outwards and down from the shoulder, in widths of both
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Joining:
 
     phrase: Counts = (3, 9)  # signs between two rests
     transition: Range = (0.08, 0.25)  # seconds from a sign's end to the start of the next in its phrase
-    rest: Range = (0.3, 1.5)  # seconds between the hands' way down and their way up
+    rest: Range = (0.6, 2.0)  # seconds from what closes a phrase to what opens the next; the hands go down and up in it
     tempo: Factors = (1.0, 1.0)  # how many times as fast as they were filmed signs are played
 
 
@@ -55,9 +61,10 @@ def concatenate(
     """Join isolated signs in their order into one episode.
 
     Within a phrase, signs are cut out and joined by transitions; what comes before the first and after the last one in
-    their clips, raising and lowering the hands, opens and closes the phrase. Every clip is measured by its shoulders
-    and put in one place, so that the signer's size and place do not jump; proportions stay. A landmark that is missing
-    at one end of a transition is missing in it, and one that is not in all clips is left out.
+    their clips, raising and lowering the hands, opens and closes the phrase. In a rest, arms that do not hang down yet
+    do, since many clips are cut at their sign. Every clip is measured by its shoulders and put in one place, so that
+    the signer's size and place do not jump; proportions stay. A landmark that is missing at one end of a transition is
+    missing in it, and one that is not in all clips is left out.
 
     Args:
         clips: Poses, and the sign in them, in seconds of the clip; see `find_sign`.
@@ -90,8 +97,11 @@ def concatenate(
         begin, end = max(0, first - lead * opens), stop + lead * closes
         piece = Piece(whole.xyz[begin:end], whole.confidence[begin:end])
         if pieces:
-            seconds = rng.uniform(*(joining.rest if opens else joining.transition))
-            pieces.append(_bridge(pieces[-1], piece, round(seconds * float(fps))))
+            frames = round(rng.uniform(*(joining.rest if opens else joining.transition)) * float(fps))
+            down = [_lower(pieces[-1], -1, landmarks), _lower(piece, 0, landmarks)] if opens else []
+            stops = [pieces[-1], *down, piece]
+            parts = np.diff(np.linspace(0, frames, len(stops)).astype(int)).tolist()
+            pieces += [_bridge(*ends, part) for ends, part in zip(pairwise(stops), parts, strict=True)]
         start = sum(len(one.xyz) for one in pieces) + first - begin
         signs.append(Sign(float(start / fps), float((start + stop - first) / fps), sign.gloss))
         pieces.append(piece)
@@ -114,6 +124,22 @@ def _play(poses: Poses, landmarks: Sequence[str], sign: Span, tempo: Fraction, f
     first = min(first, len(poses.xyz) - 1)
     xyz = poses.xyz * np.float32(WIDTH) + np.array(CENTER, np.float32)
     return Piece(xyz, poses.confidence), first, min(max(stop, first + 1), len(xyz))
+
+
+def _lower(piece: Piece, frame: int, landmarks: Sequence[str]) -> Piece:
+    """A frame of a piece with its arms hanging down, hands as they are."""
+    xyz = piece.xyz[[frame]]
+    at = {name: number for number, name in enumerate(landmarks)}
+    right, left = (xyz[0, at[name], :2].copy() for name in features.SHOULDERS)
+    for side, shoulder, out in ("LEFT", left, left - right), ("RIGHT", right, right - left):
+        hand = [
+            name for name in at if name.startswith((f"{side}_HAND", *(f"POSE_LANDMARKS.{side}_{it}" for it in HAND)))
+        ]
+        for joint, place, moved in ("WRIST", WRIST, hand), ("ELBOW", ELBOW, [f"POSE_LANDMARKS.{side}_ELBOW"]):
+            if (name := f"POSE_LANDMARKS.{side}_{joint}") in at:
+                target = shoulder + WIDTH * np.array([np.sign(out[0]) * place[0], place[1]], np.float32)
+                xyz[0, [at[it] for it in moved], :2] += target - xyz[0, at[name], :2]
+    return Piece(xyz, piece.confidence[[frame]])
 
 
 def _bridge(before: Piece, after: Piece, frames: int) -> Piece:

@@ -239,6 +239,30 @@ def test_augmentation_changes_what_is_seen_and_not_when(recipe):
     assert not np.array_equal(seen[0][:490], seen[2][:490])
 
 
+def test_phrases_come_from_their_tier_or_from_the_signs(recipe, tmp_path):
+    folder = tmp_path / "tiers"
+    folder.mkdir()
+    episode = synthesize(0, duration=20.0)
+    given = [Span(1.0, 4.0), Span(5.0, 9.0)]
+    for name in "ab":
+        write(folder / f"{name}.npz", episode.poses)
+        write(folder / f"{name}.eaf", {"GLOSS": episode.signs, "CLAUSE": given})
+    text = RECIPE.replace('"corpus"', '"tiers"\ntier = "GLOSS"')
+    assert task(recipe(text)).train[0].phrases == join(episode.signs, 0.5)
+    text = text.replace('"GLOSS"', '"GLOSS"\nphrase_tier = "CLAUSE"')
+    assert [(span.start, span.end) for span in task(recipe(text)).train[0].phrases] == [(1.0, 4.0), (5.0, 9.0)]
+    (folder / "a.eaf").unlink()
+    write(folder / "a.csv", episode.signs)
+    with pytest.raises(InputError, match=r"a.csv: has no tiers, and phrases are asked for from 'CLAUSE'"):
+        task(recipe(text))
+
+
+def test_batches_are_the_same_when_other_processes_prepare_them(recipe):
+    alone, helped = (task(recipe(RECIPE.replace("batch = 4", f"batch = 4\nworkers = {n}"))) for n in (0, 2))
+    for one, other in zip(alone.batches(1, 0, 1), helped.batches(1, 0, 1), strict=True):
+        assert all(torch.equal(*parts) for parts in zip(one, other, strict=True))
+
+
 def test_isolated_signs_are_joined_anew_in_every_epoch(recipe, tmp_path):
     from test_training_concatenation import CLIPS
 

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from seasign import checkpoints
 from seasign.corpora.recordings import PARTS, Part, Recording, divide, read_folder, read_manifest
 from seasign.decoding import B, I, O
-from seasign.formats import read_poses, read_signs
+from seasign.formats import TIERS, read_poses, read_signs
 from seasign.metrics import cut_evenly, evaluate_signs
 from seasign.models import bio_tagger, features, unet_tagger
 from seasign.models.bio_tagger import BioTagger
@@ -325,8 +325,11 @@ class Tagging:
             raise InputError(f"{path}: there are no signs in it; leave {recording.name} out")
         if late := sum(sign.start >= poses.duration for sign in signs):
             raise InputError(f"{path}: {late} of {len(signs)} signs start after the end of {recording.poses.name}")
-        whole = join(signs, data.phrase_gap) if data.phrase_tier is None else read_signs(path, data.phrase_tier)
-        return Episode(poses, signs, whole)
+        if data.phrase_tier is None:
+            return Episode(poses, signs, join(signs, data.phrase_gap))
+        if path.suffix.lower() not in TIERS:
+            raise InputError(f"{path}: has no tiers, and phrases are asked for from {data.phrase_tier!r}")
+        return Episode(poses, signs, read_signs(path, data.phrase_tier))
 
     def _join(self, clips: Sequence[tuple[Poses, Sign]], seed: int | list[int]) -> Episode:
         """An episode of isolated signs."""

@@ -418,6 +418,70 @@ def test_a_tier_that_links_refer_to_is_not_replaced(tmp_path):
     eaf.write(path, {"PHRASE": ()}, like=path)
 
 
+# --- pins -------------------------------------------------------------------------------------------------------------
+
+CUES = [Cue(1, 2, "Rain."), Cue(3, 4, "<i>Heavy</i> rain\ntonight."), Cue(5, 6, "Rain."), Cue(7, 8, "Sun.")]
+ALIGNED = [Cue(2, 3, "Rain."), Cue(4, 5, "Heavy rain\ntonight."), Cue(6, 7, "Rain."), Cue(8, 9, "[not signed] Sun.")]
+
+
+def marked(tmp_path, *pins, aligned=ALIGNED):
+    path = tmp_path / "marked.eaf"
+    tiers = {"PINNED": [Sign(start, end, value) for start, end, value in pins]}
+    eaf.write(path, tiers | ({"SUBTITLE_ALIGNED": aligned} if aligned else {}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("pin", "cue"),
+    [
+        ((20, 21, "2"), 1),
+        ((20, 21, " 4 "), 3),
+        ((4.2, 5.1, "Heavy rain tonight."), 1),
+        ((4.2, 5.1, "<i>Heavy</i> rain\ntonight."), 1),
+        ((8, 9.5, "[not signed] Sun."), 3),
+        ((8, 9.5, "Sun."), 3),
+        ((4.1, 5.0, None), 1),
+        ((8.2, 9.1, None), 3),
+        ((2.1, 3.0, "Rain."), 0),
+        ((6.1, 7.0, "Rain."), 2),
+        ((5.9, 7.0, None), 2),
+    ],
+)
+def test_a_pin_names_its_cue_by_number_by_text_or_by_lying_on_it(tmp_path, pin, cue):
+    assert eaf.pins(marked(tmp_path, pin), CUES) == {cue: pin[:2]}
+
+
+@pytest.mark.parametrize(
+    ("pins", "message"),
+    [
+        ([(1, 2, "5")], "annotation at 1.00 s of tier 'PINNED': there is no cue 5; they count from 1 to 4"),
+        ([(1, 2, "0")], "there is no cue 0"),
+        ([(1, 2, "Snow.")], "'Snow.' is neither the number nor the text of a cue"),
+        ([(30, 31, None)], "has no value and lies on no cue; write the number"),
+        ([(4.6, 5.6, None)], "has no value and lies on no cue"),
+        ([(1, 2, "2"), (4, 5, "Heavy rain tonight.")], "at 4.00 s of tier 'PINNED': cue 2 is pinned twice"),
+    ],
+)
+def test_a_pin_that_names_no_cue_is_refused(tmp_path, pins, message):
+    with pytest.raises(InputError, match=message):
+        eaf.pins(marked(tmp_path, *pins), CUES)
+
+
+def test_cues_with_one_text_need_their_place_or_a_number(tmp_path):
+    with pytest.raises(InputError, match=r"2 cues have that text \(1, 3\); write the number of one"):
+        eaf.pins(marked(tmp_path, (1, 2, "Rain."), aligned=()), CUES)
+    with pytest.raises(InputError, match="2 cues have that text"):
+        eaf.pins(marked(tmp_path, (2, 3, "Rain."), aligned=ALIGNED[:2]), CUES)  # the other one was left out
+
+
+def test_pins_need_their_tier(tmp_path):
+    eaf.write(tmp_path / "bare.eaf", {"SIGN": [Sign(1, 2)]})
+    with pytest.raises(InputError, match="no tier 'PINNED': mark the cues that are right"):
+        eaf.pins(tmp_path / "bare.eaf", CUES)
+    eaf.write(tmp_path / "none.eaf", {"PINNED": []})
+    assert eaf.pins(tmp_path / "none.eaf", CUES) == {}
+
+
 def test_a_fresh_document_is_valid_and_links_its_media(tmp_path):
     (tmp_path / "out").mkdir()
     path = tmp_path / "out" / "x.eaf"

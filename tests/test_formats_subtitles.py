@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seasign.formats import srt, ttml, vtt
-from seasign.formats.timed_text import format_stamp, parse_stamp, plain, whole_milliseconds
+from seasign.formats.timed_text import format_stamp, parse_stamp, plain, prefixed, whole_milliseconds, without
 from seasign.types import Cue, InputError, InputWarning, Subtitles
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -296,6 +296,48 @@ def test_generated_files_keep_their_bytes_and_take_a_shift(file, suffix, codec, 
     again = read_quietly(path)
     assert again.document.between == subtitles.document.between
     assert [whole_milliseconds(time) for span in spans_of(again) for time in span] == [time + shift for time in times]
+
+
+@pytest.mark.parametrize("suffix", [".vtt", ".srt"])
+@MANY
+@given(data=st.data())
+def test_without_some_cues_the_others_and_all_around_them_stay(file, suffix, data):
+    text, _ = data.draw(generated_files(suffix))
+    if data.draw(st.booleans()):
+        text = FILES[suffix]
+    path = file(suffix, text)
+    subtitles = read_quietly(path)
+    gone = data.draw(
+        st.sets(st.integers(0, len(subtitles.cues) - 1), max_size=len(subtitles.cues) - (suffix == ".srt"))
+    )
+    if len(gone) == len(subtitles.cues) and suffix == ".srt":
+        gone = set(sorted(gone)[1:])  # a file without times is no SubRip
+    kept = tuple(cue for i, cue in enumerate(subtitles.cues) if i not in gone)
+    written(path, Subtitles(kept, without(subtitles.document, subtitles.cues, gone)))
+    again = read_quietly(path)
+    assert again.cues == kept
+    if suffix == ".vtt":
+        blocks = ("STYLE", "REGION", "NOTE", "SOMETHING new")
+        assert [path.read_text().count(name) for name in blocks] == [text.count(name) for name in blocks]
+
+
+@pytest.mark.parametrize("suffix", [".vtt", ".srt"])
+@MANY
+@given(data=st.data())
+def test_a_mark_goes_before_the_text_and_nothing_else_changes(file, suffix, data):
+    text, _ = data.draw(generated_files(suffix))
+    path = file(suffix, text)
+    subtitles = read_quietly(path)
+    marked = data.draw(st.sets(st.integers(0, len(subtitles.cues) - 1)))
+    document = prefixed(subtitles.document, subtitles.cues, marked, "[not signed]")
+    expected = tuple(
+        replace(cue, text=f"[not signed]{' ' * (cue.text != '')}{cue.text}") if i in marked else cue
+        for i, cue in enumerate(subtitles.cues)
+    )
+    after = written(path, Subtitles(expected, document)).decode()
+    assert read_quietly(path).cues == expected
+    unmarked = after.replace("[not signed] ", "")
+    assert [line for line in unmarked.splitlines() if line != "[not signed]"] == text.splitlines()
 
 
 def cue_lists(suffix):

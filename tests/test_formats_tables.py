@@ -171,3 +171,12 @@ def test_a_number_that_is_not_finite_is_never_written(tmp_path, suffix, sign):
     with pytest.raises(ValueError, match="cannot write"):
         tables.write(tmp_path / f"x{suffix}", [sign])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pins_are_read_as_they_were_written_and_count_from_one(tmp_path):
+    pins = {4: (12.5, 13.25), 0: (1.0, 2.0005)}
+    tables.write_pins(tmp_path / "pins.csv", pins)
+    assert (tmp_path / "pins.csv").read_text() == "cue,start,end\n1,1.000,2.001\n5,12.500,13.250\n"
+    assert tables.read_pins(tmp_path / "pins.csv", 5) == {0: (1.0, 2.001), 4: (12.5, 13.25)}
+    with pytest.raises(InputError, match="there is no cue 5; they count from 1 to 4"):
+        tables.read_pins(tmp_path / "pins.csv", 4)

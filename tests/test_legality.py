@@ -202,6 +202,28 @@ def test_a_dropped_cue_gives_way_to_those_that_are_signed():
     assert rounded(legalize(cues, min_duration=1, dropped=[0])[0]) == [(1.2, 2.2), (2.2, 5)]
 
 
+@given(files, rules, paddings, st.data())
+def test_a_pinned_cue_stays_where_it_is(cues, rules, padding, data):
+    place = data.draw(st.integers(0, len(cues)))
+    start = round(data.draw(st.floats(1, 15)), 2)
+    pin = Cue(start, start + round(data.draw(st.floats(0.3, 3)), 2), "pinned")
+    everything = [*cues[:place], pin, *cues[place:]]
+    rules |= {"dropped": [i + (i >= place) for i in rules["dropped"]]}
+    before = [cue for cue in everything if max(0, cue.start) <= pin.start and cue is not pin]
+    legal, legality = legalize(everything, padding=padding, pinned=[place], **rules)
+    if len(before) <= 1 and all(max(0, cue.start) <= pin.start - FRAME - rules["min_gap"] for cue in before):
+        assert times(legal)[place] == pytest.approx((pin.start, pin.end))
+    assert legality.overlaps_after == 0
+
+
+def test_others_yield_to_a_pinned_cue_and_padding_does_not_touch_it():
+    cues = lines((1, 4), (3, 5), (4.5, 8))
+    assert times(legalize(cues, min_duration=2.5)[0]) == [(1, 3.5), (3.5, 5.5), (5.5, 8)]
+    assert times(legalize(cues, min_duration=2.5, pinned=[1])[0]) == [(0.5, 3), (3, 5), (5, 8)]
+    assert times(legalize(cues, padding=(-0.5, 1), pinned=[1])[0]) == [(0.5, 3), (3, 5), (5, 9)]
+    assert times(legalize(lines((1, 1.2), (9, 10)), min_duration=2, pinned=[0])[0]) == [(1, 1.2), (9, 11)]
+
+
 def test_reversed_negative_and_empty_cues_become_legal():
     legal, legality = legalize(lines((-3, -1), (2, 1), (4, 4)))
     assert rounded(legal) == [(0, 0.833), (2, 2.833), (4, 4.833)]

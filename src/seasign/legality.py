@@ -44,6 +44,7 @@ def legalize(
     min_gap: float = 0.0,
     max_speed: float | None = None,
     dropped: Collection[int] = (),
+    pinned: Collection[int] = (),
     plain: Callable[[str], str] = str,
 ) -> tuple[tuple[Cue, ...], Legality]:
     """Make cues legal subtitles with as little change as will do. None is lost, and the order of time stays.
@@ -64,6 +65,8 @@ def legalize(
         max_speed: Characters per second; None reports the speed and leaves it.
         dropped: Indices of cues whose times are a guess. They give way: no start waits longer than a frame for them,
             and theirs wait for the end of a cue before that is no guess, as long as that leaves them `min_duration`.
+        pinned: Indices of cues whose times are right: they are not padded, nor given more time, and others wait for
+            them and yield to them, down to a frame. Only pins that overlap each other, or begin before 0, move.
         plain: Takes the markup out of a text, so that it is not read. Line ends are no characters.
     Raises:
         InputError: A time is not finite, or a rule is negative.
@@ -78,15 +81,18 @@ def legalize(
     own = np.array([index[cue.start, cue.end] for cue in cues], dtype=np.intp)
     letters = [sum(map(len, plain(cue.text).splitlines())) for cue in cues]
     characters = np.bincount(own, letters, len(spans))
-    guesses = frozenset(dropped)
+    guesses, pins = frozenset(dropped), frozenset(pinned)
     known = np.bincount(own, [i not in guesses for i in range(len(cues))], len(spans)) > 0
+    right = np.bincount(own, [i in pins for i in range(len(cues))], len(spans)) > 0
 
     given = np.array(spans, float).reshape(-1, 2)
-    moved = given + np.clip(padding, (0, -np.inf), (np.inf, 0))  # padding inwards moves the edge itself
-    parted = _part(moved, ~known, min_duration, min_gap)
-    wanted = parted + np.clip(padding, (-np.inf, 0), (0, np.inf))
+    pads = np.where(right[:, None], 0, padding)
+    moved = given + np.clip(pads, (0, -np.inf), (np.inf, 0))  # padding inwards moves the edge itself
+    parted = _part(moved, ~known, right, min_duration, min_gap)
+    wanted = parted + np.clip(pads, (-np.inf, 0), (0, np.inf))
     padded = _pad(parted, wanted, min_gap)
-    legal = _lengthen(padded, np.maximum(min_duration, characters / (max_speed or np.inf)), min_gap)
+    needed = np.maximum(min_duration, characters / (max_speed or np.inf))
+    legal = _lengthen(padded, np.where(right, 0, needed), min_gap)
 
     change = np.where(np.abs(legal - given) > NANOSECOND, legal - given, 0)[own]
     inwards = (padded - wanted)[own] * (1, -1)
@@ -111,7 +117,11 @@ def legalize(
 
 
 def _part(
-    spans: Float[np.ndarray, "spans 2"], guessed: Bool[np.ndarray, "spans"], min_duration: float, min_gap: float
+    spans: Float[np.ndarray, "spans 2"],
+    guessed: Bool[np.ndarray, "spans"],
+    right: Bool[np.ndarray, "spans"],
+    min_duration: float,
+    min_gap: float,
 ) -> Float[np.ndarray, "spans 2"]:
     """Take overlaps out and make room for the gap, from the first to the last."""
     parted: list[list[float]] = []
@@ -125,7 +135,9 @@ def _part(
         if parted and parted[-1][1] > start - min_gap + NANOSECOND:
             parted[-1][1] = start - min_gap
         parted.append([start, end])
-        if guessed[k]:
+        if right[k]:
+            hold = end - start
+        elif guessed[k] or right[k + 1 : k + 2].any():
             hold = FRAME
         elif guessed[k + 1 : k + 2].any():
             hold = max(hold, min(end, coming[k + 2] - 2 * min_gap - min_duration) - start)

@@ -23,9 +23,11 @@ from lxml import etree
 from lxml.etree import _Element as Element
 
 from seasign.formats import disk
-from seasign.formats.timed_text import identifiers_lost, whole_milliseconds
+from seasign.formats.timed_text import identifiers_lost, plain, whole_milliseconds
 from seasign.types import Cue, InputError, InputWarning, Sign, Span
 
+PINNED = "PINNED"  # the tier on which people mark cues whose times are right
+NOT_SIGNED = "[not signed]"  # before the text of a dropped cue, as `legality` marks it
 LINGUISTIC_TYPE = "seasign"  # of the tiers we write: aligned to time, dependent on no other tier
 ALIGNABLE = ("Time_Subdivision", "Included_In")  # stereotypes of dependent tiers whose annotations have time slots
 SYMBOLIC = ("Symbolic_Subdivision", "Symbolic_Association")  # ... whose annotations refer to one of the parent tier
@@ -89,6 +91,63 @@ def names(path: Path, *, own: bool = False) -> tuple[str, ...]:
     named = _by_name(_parse(path, path.read_bytes()))
     ours = {name for name, tiers in named.items() if tiers[0].get("LINGUISTIC_TYPE_REF") == LINGUISTIC_TYPE}
     return tuple(name for name in named if not own or name in ours)
+
+
+def pins(path: Path, cues: Sequence[Cue]) -> dict[int, tuple[float, float]]:
+    """The times that people marked on the tier PINNED: the index of a cue -> its start and end, in seconds.
+
+    Each annotation there is a pin, when it starts and ends; its value names the cue: its number, counted from 1, or its
+    text, as ELAN copies it from SUBTITLE_ALIGNED. Without a value it is the cue of SUBTITLE_ALIGNED that it shares most
+    time with, and at least half. Where several cues have one text, they are told apart by their place in that tier.
+
+    Raises:
+        InputError: There is no such tier, a value names no cue, a cue is pinned twice, or it cannot be told which.
+    """
+    tiers = names(path)
+    if PINNED not in tiers:
+        raise InputError(f"{path}: no tier {PINNED!r}: mark the cues that are right on a tier of that name in ELAN")
+    marked = read(path, [PINNED, *({"SUBTITLE_ALIGNED"} & set(tiers))])
+    aligned = marked.get("SUBTITLE_ALIGNED", ())
+    words = [_words(cue.text) for cue in cues]
+    found: dict[int, tuple[float, float]] = {}
+    for pin in marked[PINNED]:
+        where = f"{path}: annotation at {pin.start:.2f} s of tier {PINNED!r}"
+        value = (pin.gloss or "").strip()
+        if re.fullmatch("[0-9]+", value):
+            cue = int(value) - 1
+            if not 0 <= cue < len(cues):
+                raise InputError(f"{where}: there is no cue {value}; they count from 1 to {len(cues)}")
+        else:
+            cue = _marked(where, value, pin, aligned, cues, words)
+        if cue in found:
+            raise InputError(f"{where}: cue {cue + 1} is pinned twice; keep one of them")
+        found[cue] = pin.start, pin.end
+    return found
+
+
+def _marked(where: str, value: str, pin: Span, aligned: Sequence[Sign], cues: Sequence[Cue], words: list[str]) -> int:
+    """The index of the cue that a value names, or that a pin without one lies on."""
+    shared = [min(pin.end, span.end) - max(pin.start, span.start) for span in aligned]
+    own = [k for k in range(len(aligned)) if not value or _words(aligned[k].gloss or "") == _words(value)]
+    best = max(own, key=shared.__getitem__, default=None)
+    if not value and (best is None or 2 * shared[best] < pin.duration):
+        raise InputError(f"{where}: has no value and lies on no cue; write the number of the cue there")
+    text = _words(value or aligned[best or 0].gloss or "")
+    same = sorted((i for i, said in enumerate(words) if said == text), key=lambda i: cues[i].start)
+    if not same:
+        raise InputError(f"{where}: {value or text!r} is neither the number nor the text of a cue; write its number")
+    if len(same) > 1:
+        places = [k for k, span in enumerate(aligned) if _words(span.gloss or "") == text]
+        if best is None or len(places) != len(same):
+            numbers = ", ".join(str(i + 1) for i in same[:5])
+            raise InputError(f"{where}: {len(same)} cues have that text ({numbers}); write the number of one")
+        return same[places.index(best)]
+    return same[0]
+
+
+def _words(text: str) -> str:
+    """A text without tags, line ends, and the mark of a cue that was dropped."""
+    return " ".join(plain(text).split()).removeprefix(NOT_SIGNED).strip()
 
 
 def write(

@@ -70,6 +70,12 @@ def read_pins(path: Path, cues: int) -> dict[int, tuple[float, float]]:
     return pins
 
 
+def write_pins(path: Path, pins: Mapping[int, tuple[float, float]]) -> None:
+    """Write times that a person set, as `read_pins` reads them; in order of the cues, seconds to the millisecond."""
+    lines = [f"{cue + 1},{start:.3f},{end:.3f}\n" for cue, (start, end) in sorted(pins.items())]
+    disk.write_text(path, "".join(["cue,start,end\n", *lines]))
+
+
 def write(path: Path, spans: Sequence[Span]) -> None:
     """Write cues, or signs (also what has no gloss), as CSV or JSON by the suffix; seconds to the microsecond.
 

@@ -3,7 +3,8 @@
 import html
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import accumulate, chain, pairwise, zip_longest
@@ -100,6 +101,57 @@ def splice(document: Document, times: Sequence[int]) -> str:
             for stamp, time in zip(document.stamps, times, strict=True)
         ],
     )
+
+
+def without(document: Document, cues: Sequence[Cue], gone: Collection[int]) -> Document:
+    """The document of WebVTT or SubRip cues without some of them: their blocks go, all else stays.
+
+    Args:
+        cues: All that stand in the document, in its order.
+    """
+    between, stamps = [document.between[0]], list[str]()
+    for i, cue in enumerate(cues):
+        arrow, after = document.between[2 * i + 1 : 2 * i + 3]
+        if i not in gone:
+            between += [arrow, after]
+            stamps += document.stamps[2 * i : 2 * i + 2]
+            continue
+        before = between[-1].rstrip(" \t")
+        if cue.id is not None:  # the line above the times
+            before = before[: _last_line(before)]
+        lines = split_lines(after)
+        if document.suffix == ".vtt":  # up to the first empty line, which stays if there is none before
+            own = next((k for k, line in enumerate(lines) if k and not line.text), len(lines))
+            own += not any(line.text for line in split_lines(before)[-1:])
+            rest = lines[own].start if own < len(lines) else len(after)
+        else:  # all but the number of the next cue is
+            rest = _last_line(after) if i + 1 < len(cues) and cues[i + 1].id is not None else len(after)
+        between[-1] = before + after[rest:]
+    return replace(document, between=tuple(between), stamps=tuple(stamps))
+
+
+def _last_line(text: str) -> int:
+    """Where the last line starts that is not blank."""
+    return max((line.start for line in split_lines(text) if line.text.strip()), default=0)
+
+
+def prefixed(document: Document, cues: Sequence[Cue], marked: Collection[int], mark: str) -> Document:
+    """The document of WebVTT or SubRip cues with a mark before the text of some.
+
+    Args:
+        cues: All that stand in the document, in its order.
+    """
+    between = list(document.between)
+    for i in marked:
+        after = between[2 * i + 2]
+        lines = [*split_lines(after), Line(len(after), "")]
+        if cues[i].text:
+            text = next(line.start for line in lines[1:] if line.text.strip() or document.suffix == ".vtt")
+            between[2 * i + 2] = f"{after[:text]}{mark} {after[text:]}"
+        else:  # a line of its own, with the end of the line of times
+            end = after[len(lines[0].text) : lines[1].start] or "\n"
+            between[2 * i + 2] = f"{lines[0].text}{end}{mark}{end}{after[lines[1].start :]}"
+    return replace(document, between=tuple(between))
 
 
 def times_to_write(path: Path, cues: Sequence[Cue]) -> list[int]:

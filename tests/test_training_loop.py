@@ -155,7 +155,7 @@ class Measured(Plane):
 
     def evaluate(self):
         self.calls = getattr(self, "calls", 0) + 1
-        return {"error": self.values[self.calls - 1]}
+        return {"error": self.values[max(self.calls - 2, 0)]}  # the first time it only says what it measures
 
 
 @pytest.mark.parametrize(
@@ -194,8 +194,11 @@ def test_a_loss_that_is_no_number_names_epoch_and_step_and_keeps_what_was(recipe
 
 
 def test_a_metric_that_is_not_measured_is_refused_by_name(recipe, tmp_path):
+    told = []
     with pytest.raises(InputError, match="there is no 'mF1S'; there are error"):
-        fit(recipe, tmp_path / "run", metric="mF1S")
+        fit(recipe, tmp_path / "run", metric="mF1S", progress=told.append)
+    assert not told, "before anything is trained"
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_task_without_batches_is_refused(recipe, tmp_path):

@@ -106,6 +106,11 @@ def run(
         | {name: version(name) for name in ("seasign", "torch", "numpy")},
     }
     rows = _resume(folder, about, task.model, adam)
+    task.model.eval()
+    with torch.no_grad():
+        names = list(task.evaluate()) if not rows else [settings.metric]  # now, and not after an epoch of hours
+    if settings.metric not in names:
+        raise InputError(f"{recipe}: [loop] metric: there is no {settings.metric!r}; there are {', '.join(names)}")
     if fabric.is_global_zero:
         (folder / "training").mkdir(parents=True, exist_ok=True)
         write_text(folder / "recipe.toml", read_text(recipe)[0])
@@ -123,10 +128,6 @@ def run(
         task.model.eval()
         with torch.no_grad():
             metrics = fabric.broadcast(dict(task.evaluate()))  # all measure, since those that wait would do no more
-        if settings.metric not in metrics:
-            raise InputError(
-                f"{recipe}: [loop] metric: there is no {settings.metric!r}; there are {', '.join(metrics)}"
-            )
         rate = adam.param_groups[0]["lr"]
         rows.append(
             {"epoch": epoch, "seconds": monotonic() - began, "learning_rate": rate, "loss": loss, "metrics": metrics}

@@ -241,7 +241,7 @@ def test_the_diagram_is_drawn_to_scale():
     assert len(points) == 20
     for group, part in zip(points, (*found.before.bins, *found.after.bins), strict=True):
         circle = group.find("{http://www.w3.org/2000/svg}circle")
-        assert float(circle.get("cx")) == pytest.approx(60 + 360 * part.stated, abs=0.06)
+        assert float(circle.get("cx")) == pytest.approx(72 + 360 * part.stated, abs=0.06)
         assert float(circle.get("cy")) == pytest.approx(64 + 360 * (1 - part.right), abs=0.06)
         bar = group.find("{http://www.w3.org/2000/svg}path").get("d")
         bottom, top = (float(number) for number in re.fullmatch(r"M[\d.]+ ([\d.]+)V([\d.]+)", bar).groups())

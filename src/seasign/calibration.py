@@ -229,7 +229,7 @@ def _plain(reliability: Reliability) -> dict[str, object]:
 
 # The picture ----------------------------------------------------------------------------------------------------------
 
-SIZE, LEFT, TOP = 360, 60, 64  # pixels: of the square, and where it begins
+SIZE, LEFT, TOP = 360, 72, 64  # pixels: of the square, and where it begins
 COLORS = {"before": "#999999", "after": "#0072b2"}  # told apart by colour-blind eyes (Okabe and Ito)
 
 

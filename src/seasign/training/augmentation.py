@@ -104,12 +104,18 @@ def pace(poses: Poses, rng: np.random.Generator, spread: float, most: int | None
     before, after = np.linspace(0, 1, frames), np.linspace(0, 1, count)
     xyz = np.full((count, *poses.xyz.shape[1:]), np.nan, np.float32)
     confidence = np.zeros(xyz.shape[:2], np.float32)
-    for point, seen in enumerate(~np.isnan(poses.xyz).any(axis=2).T):
-        if not seen.any():
-            continue
-        known = np.concatenate((poses.xyz[seen, point], poses.confidence[seen, point, None]), axis=1).T
-        *place, sure = (np.interp(after, before[seen], row, left=np.nan, right=np.nan) for row in known)
-        xyz[:, point], confidence[:, point] = np.stack(place, axis=1), np.nan_to_num(sure)
+    patterns, which = np.unique(~np.isnan(poses.xyz).any(axis=2).T, axis=0, return_inverse=True)
+    for pattern, seen in enumerate(patterns):  # of a hand all points are seen or none, as a rule
+        if seen.any():
+            points, known = np.flatnonzero(which == pattern), np.flatnonzero(seen)
+            inside = np.flatnonzero((before[known[0]] <= after) & (after <= before[known[-1]]))
+            place = np.interp(after[inside], before[known], np.arange(len(known)))
+            low = place.astype(int)
+            high, part = np.minimum(low + 1, len(known) - 1), (place - low).astype(np.float32)
+            for old, new in (poses.xyz, xyz), (poses.confidence, confidence):
+                rows = old[known][:, points]
+                share = part.reshape(-1, *(1,) * (rows.ndim - 1))
+                new[np.ix_(inside, points)] = rows[low] * (1 - share) + rows[high] * share
     return replace(poses, xyz=xyz, confidence=confidence, fps=Fraction(fps))
 
 

@@ -29,6 +29,7 @@ from seasign import checkpoints
 from seasign.corpora import traduttore
 from seasign.corpora.clips import Clip, read_manifest
 from seasign.corpora.recordings import PARTS, Part, divide
+from seasign.metrics import evaluate_retrieval
 from seasign.models.features import LEGS, SHOULDERS, hide, normalize_shoulders, select
 from seasign.models.signclip import Head, Shape, SignClip
 from seasign.models.signclip_embedder import (
@@ -43,7 +44,6 @@ from seasign.models.signclip_embedder import (
     read_vocabulary,
 )
 from seasign.recognition import classify, shots
-from seasign.retrieval import evaluate_retrieval
 from seasign.training import augmentation
 from seasign.training.loop import Loss, gather, share
 from seasign.training.probe import probe

@@ -15,7 +15,8 @@ from seasign.training.recipe import Loop, build, read_table
 class Plane:
     def __init__(self, seed=0, items=20, batch=4, dropout=0.1, contrast=0.0):
         self.model = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.Dropout(dropout), torch.nn.Linear(8, 1))
-        self.seed, self.batch, self.contrast, self.data = seed, batch, contrast, {"plane": "0" * 64}
+        self.seed, self.batch, self.contrast = seed, batch, contrast
+        self.data, self.files = {"plane": "0" * 64}, {}
         self.x = torch.from_numpy(np.random.default_rng(1).normal(size=(items, 3)).astype(np.float32))
         self.y = self.x @ torch.tensor([[1.0], [-2.0], [0.5]])
 

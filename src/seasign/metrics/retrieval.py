@@ -150,3 +150,71 @@ def _rank(
 def _three(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
     one, five, ten = (float(value) for value in values)
     return one, five, ten
+
+
+# As CSLR2 counts ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SentenceScores:
+    """Retrieval of sentences in one direction, by ranks that count from 0 and may be halves. Shares are percent."""
+
+    queries: int
+    recall: tuple[float, float, float, float]  # at 1: rank 0 exactly; at 5, 10, 50: ranks below
+    median_rank: float  # counted from 1
+    mean_rank: float
+
+    @property
+    def geometric_mean(self) -> float:
+        """Of recall at 1, 5 and 10."""
+        return float(np.prod(self.recall[:3]) ** (1 / 3))
+
+
+def evaluate_sentences(scores: Float[np.ndarray, "texts videos"]) -> tuple[SentenceScores, SentenceScores]:
+    """How well sentences find their videos, and videos their sentences, as CSLR2 counts.
+
+    Args:
+        scores: Higher is better. The first rows are sentences of video 0, the next, as many, of video 1.
+    Raises:
+        InputError: As `rank_sentences`.
+    Source: CSLR2 (arXiv:2405.10266), the authors' code @ 5f3bd69. Not comparable with `evaluate_retrieval`: R@1 there
+        may be reached within ties, and a text that comes twice counts once.
+    """
+    by_text, by_video = rank_sentences(scores)
+    return score_ranks(by_text), score_ranks(by_video)
+
+
+def rank_sentences(
+    scores: Float[np.ndarray, "texts videos"],
+) -> tuple[Float[np.ndarray, " texts"], Float[np.ndarray, " videos"]]:
+    """The rank of its video for every text, and of the best of its texts for every video; of equals, their mean place.
+
+    Raises:
+        InputError: Texts are not as many for every video, or a score is not finite.
+    """
+    texts, videos = scores.shape
+    if not videos or texts % videos or not texts:
+        raise InputError(f"{texts} texts do not go round {videos} videos: every video has as many")
+    if not np.isfinite(scores).all():
+        raise InputError("the scores hold numbers that are not finite; compute them again")
+    own = np.arange(texts) // (texts // videos)
+    right = scores[np.arange(texts), own]
+    by_text = _mean_places(scores, right[:, None])
+    columns = _mean_places(scores.T[own], right[:, None])
+    return by_text, columns.reshape(videos, -1).min(axis=1)
+
+
+def _mean_places(
+    scores: Float[np.ndarray, "queries items"], right: Float[np.ndarray, "queries 1"]
+) -> Float[np.ndarray, " queries"]:
+    """How many stand before what is right, and half of those beside it."""
+    found: Float[np.ndarray, " queries"] = (scores > right).sum(axis=1) + ((scores == right).sum(axis=1) - 1) / 2
+    return found
+
+
+def score_ranks(ranks: Float[np.ndarray, " queries"]) -> SentenceScores:
+    """The scores of ranks that count from 0."""
+    one, five, ten, fifty = (
+        100 * float(np.sum(found)) / len(ranks) for found in (ranks == 0, ranks < 5, ranks < 10, ranks < 50)
+    )
+    return SentenceScores(len(ranks), (one, five, ten, fifty), float(np.median(ranks)) + 1, float(np.mean(ranks)) + 1)

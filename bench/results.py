@@ -51,7 +51,8 @@ def record(
         book.write(json.dumps(entry) + "\n")
 
 
-WIDE = ("deletions", "perturbation", "real", "segmentation")  # metrics "row: column" become tables of rows and columns
+# metrics "row: column" of these become tables of rows and columns
+WIDE = ("deletions", "perturbation", "real", "retrieval", "segmentation")
 
 
 def tables() -> None:

@@ -4,7 +4,7 @@
     python bench/retrieval.py DATA CHECKPOINT    # and what a SignCLIP that has seen none of the letters finds
 
 Letters: one clip of each, American (26) and German (30), other people and cameras. A clip of one language looks for the
-same letter in the other; the shapes of the hand are the same for most. Intervals are over letters. That the descriptor
+same letter in the other; the handshapes are the same for many. Intervals are over letters. That the descriptor
 cuts off rest was decided on these very letters, so what it gains here is flattered.
 
 Signs of traduttore: ten words, every recording session left out in turn, examples drawn five times from all others.
@@ -33,7 +33,7 @@ from seasign.recognition import Classifier, Method, evaluate_recognition
 from seasign.types import Embeddings, InputWarning, Poses, Sign
 from seasign.uncertainty import bootstrap_retrieval
 
-COLUMNS = {"R@1": ("recall", 0), "R@5": ("recall", 1), "median rank": ("median_rank", None)}
+COLUMNS = {"R@1": ("recall", 0), "R@5": ("recall", 1), "median": ("median_rank", None)}
 Embedders = dict[str, seasign.Embedder]
 
 
@@ -50,7 +50,7 @@ def write(row: str, corpus: str, found: Direction, low: Direction | None = None,
             for one in (found, low, high)
             if one
         )
-        unit = "" if place is None else "%"
+        unit = "rank" if place is None else "%"
         record(f"{row}: {column}", value, unit, corpus=corpus, interval=(ends[0], ends[1]) if ends else None)
 
 

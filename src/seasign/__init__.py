@@ -5,8 +5,8 @@ from importlib.metadata import version as _version
 from seasign.alignment import PRESETS, align, assign, join_neighbours, shift
 from seasign.calibration import Calibrated, Reliability, calibrate, draw_reliability
 from seasign.decoding import Argmax, Decoded, Decoder, Likeliest, SemiMarkov, Threshold
-from seasign.embedding import Embedder, compare
-from seasign.formats import read, read_cues, read_poses, read_preset, read_signs, write
+from seasign.embedding import Embedder, compare, embed_signs, embed_text
+from seasign.formats import read, read_cues, read_embeddings, read_poses, read_preset, read_signs, write
 from seasign.lag import estimate_lag
 from seasign.legality import Legality, check_nothing_lost, legalize, place_dropped
 from seasign.metrics import Counts, Evaluation, Found, evaluate, evaluate_baselines, evaluate_drops, find_dropped
@@ -95,6 +95,8 @@ __all__ = [
     "draw_reliability",
     "draw_timeline",
     "dump_report",
+    "embed_signs",
+    "embed_text",
     "estimate_lag",
     "estimate_poses",
     "evaluate",
@@ -110,6 +112,7 @@ __all__ = [
     "place_dropped",
     "read",
     "read_cues",
+    "read_embeddings",
     "read_poses",
     "read_preset",
     "read_signs",

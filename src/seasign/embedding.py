@@ -17,23 +17,60 @@ ROUNDS = 10  # of Sinkhorn's alternation
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Anything that puts text and signs into one space."""
+    """Anything that puts text and signs into one space.
+
+    One that looks at poses may say at which `landmarks`, by name: others need not be read from a file.
+    """
 
     def text(self, texts: Sequence[str]) -> Embeddings:
         """One row per text."""
 
-    def signs(self, poses: Poses, signs: Sequence[Sign]) -> Embeddings:
-        """One row per sign, from the poses within its span."""
+    def signs(self, poses: Poses | None, signs: Sequence[Sign]) -> Embeddings:
+        """One row per sign, from the poses within its span, or from its gloss: then there need not be poses."""
+
+
+def embed_text(texts: Sequence[str], embedder: Embedder) -> Embeddings:
+    """Put texts into the space of an embedder, one row per text.
+
+    Raises:
+        InputError: As the embedder; or its rows are not as many, or not finite.
+    """
+    return _checked(embedder.text(texts), len(texts), "texts")
+
+
+def embed_signs(poses: Poses | None, signs: Sequence[Sign], embedder: Embedder) -> Embeddings:
+    """Put signs into the space of an embedder, one row per sign.
+
+    Args:
+        poses: The signer; None is enough for an embedder that looks at glosses alone. Seconds of the signs count from
+            their first frame.
+    Raises:
+        InputError: As the embedder; or its rows are not as many, or not finite.
+    """
+    return _checked(embedder.signs(poses, signs), len(signs), "signs")
+
+
+def _checked(embeddings: Embeddings, count: int, kind: str) -> Embeddings:
+    """The embeddings, if they are what was asked for."""
+    if len(embeddings.vectors) != count:
+        raise InputError(f"{embeddings.space!r} gave {len(embeddings.vectors)} rows for {count} {kind}: mend it")
+    if broken := int(np.count_nonzero(~np.isfinite(embeddings.vectors).all(axis=1))):
+        raise InputError(f"{embeddings.space!r} gave {broken} of {count} {kind} numbers that are not finite")
+    return embeddings
 
 
 def compare(text: Embeddings, signs: Embeddings) -> Float[np.ndarray, "texts signs"]:
     """Similarity of every text with every sign: the dot product of their vectors.
+
+    Where either are none, dimensions need not agree.
 
     Raises:
         InputError: The two are in different spaces, or their vectors differ in length.
     """
     if text.space != signs.space:
         raise InputError(f"cannot compare {text.space!r} with {signs.space!r}: embed both with one model")
+    if not (len(text.vectors) and len(signs.vectors)):
+        return np.zeros((len(text.vectors), len(signs.vectors)), np.float32)
     if text.vectors.shape[1] != signs.vectors.shape[1]:
         raise InputError(
             f"cannot compare vectors of {text.vectors.shape[1]} and {signs.vectors.shape[1]} dimensions: "
@@ -90,17 +127,22 @@ def weigh_evidence(
     """Log-likelihood ratios, in nats: that a sign belongs to the cue, against that it does not.
 
     How far the similarities of a cue's own signs stand above the others is measured on this very episode, against where
-    time alone puts each cue. An embedding that knows nothing stands out by no more than chance, and counts for nothing.
+    time alone puts each cue. An embedding that knows nothing stands out by no more than chance, and counts for nothing;
+    so does a cue whose similarities are all the same, such as one with no word that a dictionary has.
 
     Args:
         own: Probability that the sign is the cue's, by time alone.
     """
     values = _finite(similarity)
     values -= values.mean(axis=1, keepdims=True)
-    spread = values.std()
-    if not spread:
+    told = values.std(axis=1) > 1e-9 * max(1.0, float(np.abs(similarity).max(initial=0)))
+    if not told.any():
         return np.zeros_like(values)
-    values /= spread
+    if not told.all():
+        nats = np.zeros_like(values)
+        nats[told] = weigh_evidence(similarity[told], own[told])
+        return nats
+    values /= values.std()
     centred = own - own.mean(axis=1, keepdims=True)
     weight = (centred**2).sum()
     if not weight:
@@ -110,8 +152,8 @@ def weigh_evidence(
     lift *= max(0.0, 1 - (2 * error / lift) ** 2) if lift > 0 else 0.0  # what chance may explain is left out
     noise = max(float(((values - lift * centred) ** 2).mean()), 0.05)
     base = -lift * own.mean(axis=1, keepdims=True)  # where a sign of others stands, in centred values
-    nats: Float64[np.ndarray, "cues neighbours"] = (lift * (values - base) - lift**2 / 2) / noise
-    return nats
+    weighed: Float64[np.ndarray, "cues neighbours"] = (lift * (values - base) - lift**2 / 2) / noise
+    return weighed
 
 
 def _finite(values: Float[np.ndarray, "rows columns"]) -> Float64[np.ndarray, "rows columns"]:

@@ -6,18 +6,22 @@ Nothing is printed here, and no stage is called: `cli` does that in between.
 import os
 import shutil
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
 from itertools import chain, count
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from seasign import formats
 from seasign.formats.disk import replacing
+from seasign.formats.npz import read_embeddings, write_embeddings
 from seasign.formats.timed_text import plain
 from seasign.segmentation import phrases
-from seasign.types import Cue, InputError, InputWarning, Poses, Sign, Span
+from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign, Span
 
 Timed = TypeVar("Timed", bound=Span)
 
@@ -72,22 +76,25 @@ def scratch(output: Path) -> Iterator[Path]:
         warnings.warn(f"{folder}: could not be removed; remove it by hand", InputWarning, stacklevel=2)
 
 
-def read_body(path: Path) -> Poses:
-    """The poses of a file without the face: all 586 landmarks of an hour would take a gigabyte."""
+def read_body(path: Path, wanted: Collection[str] = ()) -> Poses:
+    """The poses of a file without the face, but for what is wanted: all 586 landmarks of an hour take a gigabyte."""
     if path.suffix.lower() != ".pose":
         return formats.read_poses(path)
     from seasign.formats import pose
 
-    return pose.read(path, [name for name in pose.names(path) if not name.startswith(("FACE", "POSE_WORLD"))])
+    names = pose.names(path)
+    return pose.read(path, [it for it in names if it in wanted or not it.startswith(("FACE", "POSE_WORLD"))])
 
 
-def read_kept(path: Path, video: Path, *, crop: Sequence[int] | None, static: bool) -> Poses:
+def read_kept(
+    path: Path, video: Path, *, crop: Sequence[int] | None, static: bool, wanted: Collection[str] = ()
+) -> Poses:
     """The poses that an earlier run kept, if they are of the whole of `video` and were estimated in the same way.
 
     Raises:
         InputError: They are not; the message says what differs. What the file does not say is not compared.
     """
-    poses = read_body(path)
+    poses = read_body(path, wanted)
     asked = {"name": video.name, "bytes": video.stat().st_size, "static_image_mode": static}
     asked |= {"crop": crop and list(crop), "start": 0.0, "end": None}
     kept = dict(poses.provenance or {})
@@ -101,10 +108,62 @@ def read_kept(path: Path, video: Path, *, crop: Sequence[int] | None, static: bo
 
 def in_video(signs: Sequence[Timed], poses: Poses) -> tuple[Timed, ...]:
     """Signs or phrases of `poses`, as seconds of the video: poses may begin later, and their provenance says where."""
+    return _later(signs, _begin(poses))
+
+
+def in_poses(signs: Sequence[Timed], poses: Poses) -> tuple[Timed, ...]:
+    """The other way round: signs or phrases in the video, as seconds from the first frame of `poses`."""
+    return _later(signs, -_begin(poses))
+
+
+def _begin(poses: Poses) -> float:
+    """Where in its video the first frame is, in seconds."""
     start = (poses.provenance or {}).get("start", 0.0)
-    if not isinstance(start, int | float) or not 0 < start < float("inf"):
+    return start if isinstance(start, int | float) and 0 < start < float("inf") else 0.0
+
+
+def _later(signs: Sequence[Timed], by: float) -> tuple[Timed, ...]:
+    if not by:
         return tuple(signs)
-    return tuple(replace(sign, start=sign.start + start, end=sign.end + start) for sign in signs)
+    return tuple(replace(sign, start=sign.start + by, end=sign.end + by) for sign in signs)
+
+
+def cached(folder: Path, key: str, space: str, make: Callable[[], Embeddings]) -> Embeddings:
+    """Embeddings that were made before, or are made now and kept in `folder` for the next time.
+
+    Args:
+        key: Of all that they depend on, as `fingerprint` gives it.
+    Warns:
+        InputWarning: What is kept cannot be read, and is made anew; or nothing can be kept there.
+    """
+    file = folder / f"{key}.npz"
+    if file.exists():
+        try:
+            embeddings = read_embeddings(file)[0]
+            if embeddings.space != space:
+                raise InputError(f"{file}: is of {embeddings.space!r}, not {space!r}")
+            return embeddings
+        except (InputError, OSError) as error:
+            warnings.warn(f"{error}; it is made anew", InputWarning, stacklevel=2)
+    embeddings = make()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_embeddings(file, embeddings)
+    except OSError as error:
+        warnings.warn(f"{folder}: embeddings cannot be kept there ({error.strerror})", InputWarning, stacklevel=2)
+    return embeddings
+
+
+def fingerprint(*parts: object) -> str:
+    """SHA-256 of arrays, as they lie in memory, and of anything else as Python writes it."""
+    digest = sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(repr((part.dtype.str, part.shape)).encode())
+            digest.update(np.ascontiguousarray(part).data.cast("B"))
+        else:
+            digest.update(f"{part!r};".encode())
+    return digest.hexdigest()
 
 
 def lay_tiers(

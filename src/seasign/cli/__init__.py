@@ -13,6 +13,7 @@ import seasign
 from seasign.cli.align import align
 from seasign.cli.checkpoints import checkpoints
 from seasign.cli.demo import demo, doctor
+from seasign.cli.embed import embed_signs, embed_text
 from seasign.cli.evaluate import compare_runs, evaluate
 from seasign.cli.signing import estimate_poses, segment
 from seasign.cli.train import train
@@ -54,6 +55,8 @@ for command in (
     align,
     estimate_poses,
     segment,
+    embed_signs,
+    embed_text,
     evaluate,
     compare_runs,
     checkpoints,

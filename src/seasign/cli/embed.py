@@ -1,11 +1,26 @@
 """The embeddings: `embed-signs`, `embed-text`, and the embedder that `align` may take."""
 
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
 
-from seasign.models.signclip_embedder import check_tags
-from seasign.types import InputError
+import seasign
+from seasign import checkpoints, jobs
+from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET
+from seasign.formats import EMBEDDINGS, POSES, TIERS
+from seasign.formats.timed_text import plain
+from seasign.models.dictionary import Dictionary
+from seasign.models.gloss_text import GlossText
+from seasign.models.sentence_text import SentenceText
+from seasign.models.signclip_embedder import SignClipEmbedder, check_tags
+from seasign.types import Cue, Embeddings, InputError, Poses, Sign
+
+SLOW = (SignClipEmbedder, SentenceText)  # whose embeddings are worth keeping
 
 
 class Tags(click.ParamType):  # type: ignore[type-arg]  # takes one from click 8.4 on, for the type checker alone
@@ -24,3 +39,137 @@ class Tags(click.ParamType):  # type: ignore[type-arg]  # takes one from click 8
 
 
 TAGS = click.option("--tags", type=Tags(), help="SignCLIP: the written and the signed language, such as en,bfi.")
+NAME = "gloss-text|dictionary:FOLDER|sentence-text:FOLDER|FOLDER"
+WHAT = (
+    "What says which signs mean what: their glosses, by letters; a folder of clips of signs, named by their words; "
+    "their glosses, by a sentence encoder; or the folder of a checkpoint of SignCLIP."
+)
+EMBEDDER = click.option("--embedder", required=True, metavar=NAME, help=WHAT)
+CACHE = click.option(
+    "--cache", type=EXISTING, metavar="FOLDER",
+    help="Where slow embeddings are kept for the next time. [default: SEASIGN_CACHE, or ~/.cache/seasign]",
+)  # fmt: skip
+
+
+@click.command("embed-signs")
+@click.argument("poses", type=EXISTING)
+@click.option("--signs", required=True, type=EXISTING, help="The signs: .eaf, .csv or .json.")
+@click.option("--sign-tier", default="SIGN", show_default=True, help="Where the signs are, in an ELAN file.")
+@EMBEDDER
+@OUTPUT
+@QUIET
+@JSON
+def embed_signs(
+    poses: Path, signs: Path, sign_tier: str, embedder: str, output: Path, quiet: bool, as_json: bool
+) -> None:
+    """Put signs of POSES into the space of an embedder.
+
+    POSES is a .pose or .npz. The .npz that is written holds a vector per sign, the name of their space, and the times
+    and glosses of the signs.
+    """
+    if poses.suffix.lower() not in POSES:
+        raise InputError(f"{poses}: is no file of poses (*{' *'.join(POSES)}); for a video: seasign estimate-poses")
+    jobs.check_outputs({"embeddings": (output, EMBEDDINGS)}, [poses, signs])
+    chosen = choose_embedder(embedder, None)
+    given = seasign.read_signs(signs, sign_tier)
+    looked_at = landmarks_of(chosen)
+    seen = jobs.read_body(poses, looked_at) if looked_at else None
+    embeddings = seasign.embed_signs(seen, jobs.in_poses(given, seen) if seen else given, chosen)
+    _write(output, embeddings, given, "signs", quiet, as_json)
+
+
+@click.command("embed-text")
+@click.argument("subtitles", type=EXISTING)
+@click.option("--subtitle-tier", help="Where the subtitles are, in an ELAN file. [default: SUBTITLE]")
+@EMBEDDER
+@TAGS
+@OUTPUT
+@QUIET
+@JSON
+def embed_text(
+    subtitles: Path,
+    subtitle_tier: str | None,
+    embedder: str,
+    tags: tuple[str, str] | None,
+    output: Path,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Put the texts of SUBTITLES into the space of an embedder.
+
+    The .npz that is written holds a vector per cue, the name of their space, and the cues without their markup.
+    """
+    jobs.check_outputs({"embeddings": (output, EMBEDDINGS)}, [subtitles])
+    chosen = choose_embedder(embedder, tags)
+    tier = subtitle_tier or ("SUBTITLE" if subtitles.suffix.lower() in TIERS else None)
+    cues = without_markup(seasign.read_cues(subtitles, tier).cues)
+    _write(output, seasign.embed_text([cue.text for cue in cues], chosen), cues, "cues", quiet, as_json)
+
+
+def _write(
+    output: Path, embeddings: Embeddings, of: Sequence[Cue] | Sequence[Sign], kind: str, quiet: bool, as_json: bool
+) -> None:
+    """Write them, and say so."""
+    seasign.write(output, embeddings, of=of)
+    rows, columns = embeddings.vectors.shape
+    if as_json:
+        click.echo(json.dumps({kind: rows, "dimensions": columns, "space": embeddings.space, "output": str(output)}))
+    elif not quiet:
+        click.echo(f"embedded  {rows} {kind}, {columns} numbers each\nspace     {embeddings.space}\nwrote     {output}")
+
+
+def choose_embedder(name: str, tags: tuple[str, str] | None) -> seasign.Embedder:
+    """The embedder of that name, or in that folder."""
+    kind, _, folder = name.partition(":")
+    found: seasign.Embedder
+    if name == "gloss-text":
+        found = GlossText()
+    elif kind == "dictionary":
+        found = Dictionary.read(Path(folder))
+    elif kind == "sentence-text":
+        found = SentenceText.read(Path(folder))
+    else:
+        found = checkpoints.load_embedder(name)
+    if tags is None:
+        return found
+    if not isinstance(found, SignClipEmbedder):
+        raise click.UsageError(f"--tags go with SignCLIP, and {name} knows none")
+    return replace(found, inputs=replace(found.inputs, tags=tags))
+
+
+def landmarks_of(embedder: seasign.Embedder) -> tuple[str, ...]:
+    """Those that an embedder looks at; none: it needs no poses."""
+    found: tuple[str, ...] = getattr(embedder, "landmarks", ())
+    return found
+
+
+def without_markup(cues: Sequence[Cue]) -> tuple[Cue, ...]:
+    """Cues whose texts are words alone."""
+    return tuple(replace(cue, text=plain(cue.text)) for cue in cues)
+
+
+def embed_both(
+    cues: Sequence[Cue], signs: Sequence[Sign], poses: Poses | None, embedder: seasign.Embedder, cache: Path | None
+) -> tuple[Embeddings, Embeddings]:
+    """The texts and the signs in one space; those of slow embedders are kept in `cache`.
+
+    Args:
+        signs: In the time of the video.
+    """
+    texts = [cue.text for cue in without_markup(cues)]
+    own = jobs.in_poses(signs, poses) if poses else signs
+
+    def text() -> Embeddings:
+        return seasign.embed_text(texts, embedder)
+
+    def clips() -> Embeddings:
+        return seasign.embed_signs(poses, own, embedder)
+
+    if not isinstance(embedder, SLOW):
+        return text(), clips()
+    home = os.environ.get("SEASIGN_CACHE") or Path.home() / ".cache" / "seasign"
+    folder = cache or Path(home) / "embeddings"
+    said = jobs.fingerprint("text", embedder.space, getattr(embedder, "inputs", None), texts)
+    seen = () if poses is None else (poses.landmarks, poses.fps, poses.xyz)
+    signed = jobs.fingerprint("signs", embedder.space, [(one.start, one.end, one.gloss) for one in own], *seen)
+    return jobs.cached(folder, said, embedder.space, text), jobs.cached(folder, signed, embedder.space, clips)

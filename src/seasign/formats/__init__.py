@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from seasign.formats.timed_text import warn_of_odd_times
-from seasign.types import Alignment, Cue, InputError, Poses, Preset, Sign, Span, Subtitles
+from seasign.types import Alignment, Cue, Embeddings, InputError, Poses, Preset, Sign, Span, Subtitles
 
 Kind = TypeVar("Kind", Cue, Sign)
 SUBTITLES = {".vtt": "vtt", ".srt": "srt", ".ttml": "ttml", ".xml": "ttml"}
@@ -14,6 +14,7 @@ TIERS = {".eaf": "eaf"}
 TABLES = {".csv": "tables", ".json": "tables"}
 POSES = {".pose": "pose", ".npz": "npz"}
 PRESETS = {".json": "preset"}
+EMBEDDINGS = {".npz": "npz"}
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mxf")
 
 
@@ -31,10 +32,11 @@ def read(path: Path | str) -> Any:
 
 
 def write(path: Path | str, value: Any, **how: Any) -> None:
-    """Write Subtitles, cues, signs, Poses, a Preset, or a mapping from tier to spans, as the suffix says; atomically.
+    """Write Subtitles, cues, signs, Poses, Embeddings, a Preset, or a mapping from tier to spans, as the suffix says.
 
-    Cues alone make a fresh subtitle file, `Subtitles` keep the document that they came in. A tier holds one kind of
-    spans: in an .eaf, bare signs go to the tier SIGN and bare cues to SUBTITLE. `how` is for the format's own `write`.
+    It is written whole or not at all. Cues alone make a fresh subtitle file, `Subtitles` keep the document that they
+    came in. A tier holds one kind of spans: in an .eaf, bare signs go to the tier SIGN and bare cues to SUBTITLE. `how`
+    is for the format's own `write`: `of` says what was embedded.
 
     Raises:
         InputError: This kind of value does not go into such a file.
@@ -43,6 +45,9 @@ def write(path: Path | str, value: Any, **how: Any) -> None:
     suffix = Path(path).suffix.lower()
     if isinstance(value, Alignment):
         raise InputError(f"{path}: an alignment is more than a file holds; write alignment.cues")
+    if isinstance(value, Embeddings):
+        _module(path, EMBEDDINGS).write_embeddings(Path(path), value, **how)
+        return
     if isinstance(value, Poses):
         accepted = POSES
     elif isinstance(value, Preset):
@@ -97,6 +102,12 @@ def read_poses(path: Path | str, landmarks: Sequence[str] | None = None) -> Pose
     """The poses of a .pose or an .npz; only `landmarks`, in their order, when given."""
     poses: Poses = _module(path, POSES).read(Path(path), landmarks)
     return poses
+
+
+def read_embeddings(path: Path | str) -> tuple[Embeddings, tuple[Cue, ...] | tuple[Sign, ...]]:
+    """The embeddings of an .npz, and the cues or signs that were embedded; none when they were not kept."""
+    found: tuple[Embeddings, tuple[Cue, ...] | tuple[Sign, ...]] = _module(path, EMBEDDINGS).read_embeddings(Path(path))
+    return found
 
 
 def read_preset(path: Path | str) -> Preset:

@@ -1,14 +1,15 @@
-"""Signs that carry glosses, compared with what cues say by the letters they share: no weights, no download, any script.
+"""Signs that carry glosses, compared with cues by the letters they share: no weights, no download, any script.
 
-A word is the sum of the character n-grams in it, hashed into buckets, of length 1; RAIN and "rainy" share most of theirs.
-A text is the sum of its words, a gloss the mean of its parts, so that a gloss that is one of the words scores about 1.
+A word is the sum of the character n-grams in it, hashed into buckets, of length 1; RAIN and "rainy" share most of
+theirs. A text is the sum of its words, a gloss the mean of its parts, so that a gloss that is one of the words scores
+about 1.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from unicodedata import combining, normalize
+from unicodedata import category, combining, normalize
 from zlib import crc32
 
 import numpy as np
@@ -16,7 +17,8 @@ from jaxtyping import Float32
 
 from seasign.types import Embeddings, InputError, Poses, Sign
 
-WORD = re.compile(r"[^\W\d_]+")  # letters of any script
+TIGHT = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff"  # Thai to Han: no spaces
+RUNS = re.compile(f"([{TIGHT}]+)|([^ {TIGHT}]+)")
 NOTE = re.compile(r'"[^"]*"|\([^)]*\)|\b(?:fs|ns|lex|gest|num)-', re.IGNORECASE)  # of transcribers, about a gloss
 
 
@@ -36,7 +38,7 @@ class GlossText:
 
     def text(self, texts: Sequence[str]) -> Embeddings:
         """One row per text; a text without letters is 0."""
-        return self._embed([words(text) for text in texts], mean=False)
+        return self._embed([list(dict.fromkeys(words(text, single=True))) for text in texts], mean=False)
 
     def signs(self, poses: Poses | None, signs: Sequence[Sign]) -> Embeddings:
         """One row per sign, by its gloss; a sign without one is 0.
@@ -57,22 +59,31 @@ class GlossText:
         return Embeddings(vectors if self.projection is None else vectors @ self.projection, self.space)
 
 
-def words(text: str) -> list[str]:
-    """Runs of letters, without case and without marks that are written apart: "Ça va!" is "ca va"."""
-    return WORD.findall("".join(mark for mark in normalize("NFKD", text.casefold()) if not combining(mark)))
+def words(text: str, *, single: bool = False) -> list[str]:
+    """Runs of letters, without case and accents: "Ça va!" is "ca va".
+
+    What is written without spaces (Chinese, Japanese, Thai, Lao, Burmese, Khmer) comes in pairs of characters.
+
+    Args:
+        single: Give the characters of such pairs, too.
+    """
+    marks = (mark for mark in normalize("NFKD", text.casefold()) if not combining(mark))
+    letters = "".join(mark if category(mark)[0] in "LM" else " " for mark in marks)
+    found = []
+    for tight, run in RUNS.findall(letters):
+        found += [run or tight] if len(tight) < 2 else [tight[i : i + 2] for i in range(len(tight) - 1)]
+        found += tight if single and len(tight) > 1 else ""
+    return found
 
 
 @lru_cache(maxsize=65_536)
-def spell(
-    word: str, buckets: int, lengths: tuple[int, ...]
-) -> tuple[tuple[int, ...], Float32[np.ndarray, " columns"]]:
+def spell(word: str, buckets: int, lengths: tuple[int, ...]) -> tuple[tuple[int, ...], Float32[np.ndarray, " columns"]]:
     """The buckets of a word's n-grams, each of a sign that its hash says, scaled to a length of 1."""
     marked = f"<{word}>"
     grams = {marked} | {marked[i : i + n] for n in lengths for i in range(len(marked) - n + 1)}
     totals: dict[int, float] = {}
     for gram in sorted(grams):
         code = crc32(gram.encode())
-        bucket = code % buckets
-        totals[bucket] = totals.get(bucket, 0.0) + (1.0 if code >> 31 else -1.0)
-    values = np.array(list(totals.values()), np.float32)
-    return tuple(totals), values / np.float32(max(np.linalg.norm(values), 1e-9))
+        totals[code % buckets] = totals.get(code % buckets, 0.0) + (1.0 if code >> 31 else -1.0)
+    values = np.array(list(totals.values()))
+    return tuple(totals), (values / (np.linalg.norm(values) or 1.0)).astype(np.float32)

@@ -1,18 +1,24 @@
-"""Signs -> glosses: an isolated sign is given the gloss of the examples that it is nearest to.
+"""Signs -> glosses: an isolated sign is given the gloss of the examples that it is nearest to, and continuous signing
+is read window by window, by the words that it is nearest to.
 
 Examples and signs are vectors in one space. Who signs the examples must not sign what is tested: `folds` divides by
 signer or recording session, never at random.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import Literal
+from itertools import product
+from types import MappingProxyType
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
-from seasign.types import Embeddings, InputError
+from seasign.decoding import Decoder, SemiMarkov
+from seasign.glosses import Synonyms, group, walk, words_of
+from seasign.metrics.glosses import GlossScores, evaluate_glosses
+from seasign.types import Embeddings, InputError, Poses, Sign, Span, WindowFeatures
 from seasign.uncertainty import Interval, bootstrap_share
 
 Method = Literal["nearest", "neighbours", "prototypes"]
@@ -197,3 +203,328 @@ def _distances(
     b = b.astype(float)
     found: Float64[np.ndarray, "rows columns"] = (b**2).sum(axis=1) - 2 * a.astype(float) @ b.T
     return found
+
+
+# Continuous signing ---------------------------------------------------------------------------------------------------
+
+TEMPERATURE = 0.05  # of similarities, as published
+BEST = 5  # words that are kept of every window
+AT_ONCE = 4_000_000  # scores in memory: 16 MB, and 32 MB to sort them
+THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+HALF = 8  # frames of a window behind its centre
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words that may be signed. Vectors are data: a word is added without training."""
+
+    words: tuple[str, ...]
+    vectors: Float[np.ndarray, "words dimensions"]  # of a text encoder, as the recognizer takes them
+    source: str  # the text encoder
+    synonyms: Synonyms = field(default_factory=dict)  # closed, see `glosses.close`
+
+
+@runtime_checkable
+class Recognizer(Protocol):
+    """Anything that puts windows of signing and words into one space."""
+
+    def windows(self, signing: Poses | WindowFeatures) -> WindowFeatures:
+        """A vector of length 1 for every window; its source is the name of the space."""
+
+    def words(self, vocabulary: Vocabulary) -> Embeddings:
+        """A vector of length 1 for every word."""
+
+
+@dataclass(frozen=True)
+class WindowGuesses:
+    """What windows may say: the likeliest words of each, likeliest first."""
+
+    words: Int[np.ndarray, "windows best"]  # which of the vocabulary
+    probabilities: Float[np.ndarray, "windows best"]  # among the whole vocabulary
+    vocabulary: tuple[str, ...]
+    windows: WindowFeatures  # when they are; vectors are not looked at
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """How guesses are read as signs."""
+
+    def runs(self, guesses: WindowGuesses, synonyms: Synonyms) -> list[tuple[int, int, int]]:
+        """The first window, the one behind the last, and which word of the vocabulary, of every sign."""
+
+
+def recognize(
+    signing: Poses | WindowFeatures,
+    vocabulary: Vocabulary,
+    recognizer: Recognizer,
+    *,
+    reading: Reading | None = None,
+) -> tuple[Sign, ...]:
+    """Find the signs of continuous signing, and which word of a vocabulary each is.
+
+    The score of a sign is the mean probability of its word over its windows. `guess_words` and `read_guesses` are the
+    two halves, and `find_alternatives` says what else a sign may be.
+
+    Args:
+        reading: None is `Walk()`.
+    Raises:
+        InputError: As the recognizer and `guess_words`.
+    Source: CSLR2 (arXiv:2405.10266).
+    """
+    guesses = guess_words(recognizer.windows(signing), recognizer.words(vocabulary), vocabulary.words)
+    return read_guesses(guesses, reading or Walk(), vocabulary.synonyms)
+
+
+def guess_words(
+    windows: WindowFeatures,
+    words: Embeddings,
+    vocabulary: Sequence[str],
+    *,
+    best: int = BEST,
+    temperature: float = TEMPERATURE,
+) -> WindowGuesses:
+    """The likeliest words of every window: a softmax of similarities over the whole vocabulary, of which few are kept.
+
+    Memory does not grow with windows times words. Of equal words the earlier comes first.
+
+    Raises:
+        InputError: The two are in different spaces; there are no words, or not as many as vectors; a vector is not
+            finite.
+    """
+    if windows.source != words.space:
+        raise InputError(f"cannot compare {windows.source!r} with {words.space!r}: embed both with one model")
+    if not len(vocabulary) or len(vocabulary) != len(words.vectors):
+        raise InputError(f"{len(vocabulary)} words have {len(words.vectors)} vectors: give one to each, and some")
+    for what, vectors in ("windows", windows.vectors), ("words", words.vectors):
+        if broken := int(np.count_nonzero(~np.isfinite(vectors).all(axis=1))):
+            raise InputError(f"{broken} of {len(vectors)} {what} hold numbers that are not finite")
+    best = min(best, len(vocabulary))
+    columns = (words.vectors.astype(np.float32) / np.float32(temperature)).T
+    found = np.empty((len(windows.vectors), best), np.int64)
+    sure = np.empty((len(windows.vectors), best), np.float32)
+    step = max(1, AT_ONCE // len(vocabulary))
+    for first in range(0, len(found), step):
+        some = slice(first, first + step)
+        scores = windows.vectors[some].astype(np.float32) @ columns
+        near = np.sort(np.argpartition(scores, len(vocabulary) - best, axis=1)[:, -best:], axis=1)
+        high = np.take_along_axis(scores, near, axis=1)
+        order = np.argsort(-high, axis=1, kind="stable")
+        found[some], high = (np.take_along_axis(each, order, axis=1) for each in (near, high))
+        top = high[:, :1].copy()
+        scores -= top
+        np.exp(scores, out=scores)
+        sure[some] = np.exp(high - top) / scores.sum(axis=1, keepdims=True)
+    return WindowGuesses(found, sure, tuple(vocabulary), windows)
+
+
+def group_guesses(guesses: WindowGuesses, synonyms: Synonyms) -> WindowGuesses:
+    """Give each word the probabilities of all that mean the same, see `glosses.group`."""
+    if not synonyms:
+        return guesses
+    number = {word: place for place, word in enumerate(guesses.vocabulary)}
+    words, probabilities = guesses.words.copy(), guesses.probabilities.astype(float)
+    for row in range(len(words)):
+        said = [guesses.vocabulary[word] for word in words[row].tolist()]
+        if any(word in synonyms for word in said):
+            grouped, summed = group(said, probabilities[row].tolist(), synonyms)
+            words[row], probabilities[row] = [number[word] for word in grouped], summed
+    return replace(guesses, words=words, probabilities=probabilities)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Runs of windows whose likeliest words mean the same and are likely enough; a run keeps its first word.
+
+    Source: CSLR2 (arXiv:2405.10266), the authors' code @ 5f3bd69, which tunes both on sequences learned from.
+        Differs: synonyms are grouped once, there twice.
+    """
+
+    threshold: float = 0.2  # probability; below it nothing is signed
+    shortest: int = 3  # windows
+
+    def __post_init__(self) -> None:
+        if not (self.threshold >= 0 and self.shortest >= 1):
+            raise InputError(f"{self}: give a threshold from 0 on, and a shortest sign of a window or more")
+
+    def runs(self, guesses: WindowGuesses, synonyms: Synonyms) -> list[tuple[int, int, int]]:
+        """Walk through the windows."""
+        grouped = group_guesses(guesses, synonyms)
+        parts = [words_of(word) for word in guesses.vocabulary]
+        likely = grouped.probabilities[:, 0] >= self.threshold
+        top = grouped.words[:, 0]
+        said = [parts[word] if sure else None for word, sure in zip(top.tolist(), likely.tolist(), strict=True)]
+        return [(first, stop, int(top[first])) for first, stop, _ in walk(said, synonyms, shortest=self.shortest)]
+
+
+@dataclass(frozen=True)
+class Decode:
+    """Runs as a decoder of tags cuts them: a sign goes on as long as the words do, and begins where they change.
+
+    A window is signing with odds of its likeliest probability against `threshold`; it begins a sign as far as the
+    words of the window before are others. The word of a run is the likeliest over all of it, and at least as likely as
+    the threshold.
+    """
+
+    decoder: Decoder = field(default_factory=SemiMarkov)
+    threshold: float = 0.2
+
+    def runs(self, guesses: WindowGuesses, synonyms: Synonyms) -> list[tuple[int, int, int]]:
+        """Cut, then name."""
+        grouped = group_guesses(guesses, synonyms)
+        sure = np.minimum(grouped.probabilities[:, 0], 1.0).astype(float)
+        signing = sure / np.maximum(sure + self.threshold, 1e-9)
+        same = np.zeros(len(sure))
+        for row in range(1, len(sure)):
+            before = dict(zip(guesses.words[row - 1].tolist(), guesses.probabilities[row - 1].tolist(), strict=True))
+            both = sum(
+                min(p, before.get(word, 0.0))
+                for word, p in zip(guesses.words[row].tolist(), guesses.probabilities[row].tolist(), strict=True)
+            )
+            same[row] = both / max(float(guesses.probabilities[row].sum()), sum(before.values()), 1e-9)
+        tags = np.column_stack([signing * (1 - same), signing * same, 1 - signing])
+        rate = guesses.windows.fps / guesses.windows.stride
+        found = []
+        for span in self.decoder.decode(tags, rate).spans:
+            first, stop = (round(float(edge * rate)) for edge in (span.start, span.end))
+            if stop > first and (best := _ranked(grouped, first, stop)[0])[1] >= self.threshold:
+                found.append((first, stop, best[0]))
+        return found
+
+
+def read_guesses(
+    guesses: WindowGuesses, reading: Reading, synonyms: Synonyms = MappingProxyType({})
+) -> tuple[Sign, ...]:
+    """The signs in guesses, in seconds of the video, with the mean probability of their words."""
+    signs = []
+    for first, stop, word in reading.runs(guesses, synonyms):
+        score = dict(_ranked(guesses, first, stop))[word]
+        signs.append(Sign(*_edges(guesses.windows, first, stop), guesses.vocabulary[word], score))
+    return tuple(signs)
+
+
+def find_alternatives(
+    signs: Sequence[Sign], guesses: WindowGuesses, *, best: int = BEST
+) -> tuple[tuple[tuple[str, float], ...], ...]:
+    """What each sign may be: words and their mean probabilities over its windows, likeliest first."""
+    found = []
+    for sign in signs:
+        first, stop = (
+            round((edge * float(guesses.windows.fps) - guesses.windows.first) / guesses.windows.stride)
+            for edge in (sign.start, sign.end)
+        )
+        found.append(tuple((guesses.vocabulary[word], p) for word, p in _ranked(guesses, first, stop)[:best]))
+    return tuple(found)
+
+
+def _ranked(guesses: WindowGuesses, first: int, stop: int) -> list[tuple[int, float]]:
+    """Words and their mean probabilities over windows, likeliest first; a word that is not kept of one is 0 there."""
+    words, column = np.unique(guesses.words[first:stop], return_inverse=True)
+    sums = np.bincount(column.ravel(), guesses.probabilities[first:stop].ravel().astype(float), len(words))
+    order = np.argsort(-sums, kind="stable")
+    return list(zip(words[order].tolist(), (sums[order] / max(stop - first, 1)).tolist(), strict=True))
+
+
+# Windows and time -----------------------------------------------------------------------------------------------------
+
+
+def window_at(windows: WindowFeatures, frame: int) -> int:
+    """The window whose centre is the last up to a frame; the first for frames before it.
+
+    Source: CSLR2, max(0, (frame - 7) // 2).
+    """
+    return max(0, (frame - windows.first) // windows.stride)
+
+
+def cut_windows(windows: WindowFeatures, span: Span) -> slice:
+    """The windows of a span of the video, as CSLR2 cuts its clips: from that at its start to that before its end.
+
+    Raises:
+        InputError: No window is in the span, or the video ends before it does.
+    """
+    first, stop = (window_at(windows, int(float(windows.fps) * edge)) for edge in (span.start, span.end))
+    end = (windows.first + windows.stride * len(windows.vectors) + HALF) / float(windows.fps)
+    if span.start < 0 or span.end > end:
+        raise InputError(
+            f"{span.start:.2f} - {span.end:.2f} s is outside of the video, whose windows end at {end:.2f} s"
+        )
+    if first >= min(stop, len(windows.vectors)):
+        raise InputError(f"{span.start:.2f} - {span.end:.2f} s holds no window: it is shorter than one")
+    return slice(first, min(stop, len(windows.vectors)))
+
+
+def cut_guesses(guesses: WindowGuesses, span: Span) -> WindowGuesses:
+    """The guesses of a span of the video; see `cut_windows`."""
+    some, windows = cut_windows(guesses.windows, span), guesses.windows
+    cut = replace(windows, vectors=windows.vectors[some], first=windows.first + windows.stride * some.start)
+    return replace(guesses, words=guesses.words[some], probabilities=guesses.probabilities[some], windows=cut)
+
+
+def _edges(windows: WindowFeatures, first: int, stop: int) -> tuple[float, float]:
+    """Seconds of windows first .. stop - 1: each lasts from its centre to the next."""
+    start, end = ((windows.first + windows.stride * window) / windows.fps for window in (first, stop))
+    return float(start), float(end)
+
+
+# Learning from guesses ------------------------------------------------------------------------------------------------
+
+
+def label_windows(
+    guesses: WindowGuesses, synonyms: Synonyms = MappingProxyType({}), *, shortest: int = 6, least: float = 0.6
+) -> tuple[Int[np.ndarray, " labelled"], Int[np.ndarray, " labelled"]]:
+    """Which windows are sure enough to learn from, and which word of the vocabulary each says.
+
+    A window is, where its likeliest word has been the likeliest for at least `shortest` windows on end and has at least
+    a probability of `least` in itself.
+
+    Source: CSLR2 (arXiv:2405.10266), the authors' code @ 5f3bd69.
+    """
+    grouped = group_guesses(guesses, synonyms)
+    top, sure = grouped.words[:, 0], grouped.probabilities[:, 0]
+    edges = np.flatnonzero(np.diff(top, prepend=-1, append=-1))
+    lengths = np.repeat(np.diff(edges), np.diff(edges))
+    kept = np.flatnonzero((lengths >= shortest) & (sure >= least))
+    return kept, top[kept]
+
+
+@dataclass(frozen=True)
+class RecognitionTuning:
+    """What `tune_recognition` found, and where."""
+
+    walk: Walk
+    split: str  # that it was tuned on
+    scores: GlossScores  # on it: no measure of what others get
+    lemmatizer: str  # by name
+
+
+def tune_recognition(
+    sentences: Sequence[tuple[WindowGuesses, Sequence[Sign]]],
+    synonyms: Synonyms = MappingProxyType({}),
+    *,
+    split: str,
+    thresholds: Sequence[float] = THRESHOLDS,
+    shortest: Sequence[int] = range(1, 11),
+    lemmatize: Callable[[str], str] = str,
+) -> RecognitionTuning:
+    """Find the threshold and the shortest sign with the least word error rate; of equals, the first.
+
+    Args:
+        sentences: Of each the guesses, and its signs in seconds of the same video.
+        split: The name of the part of the corpus that they are of. One called test is refused.
+    Raises:
+        InputError: That; or no sentence has signs.
+    Source: CSLR2 (arXiv:2405.10266), the authors' code @ 5f3bd69, whose grid this is.
+    """
+    if "test" in split.lower():
+        raise InputError(f"settings tuned on {split!r} say nothing about {split!r}: tune on another part of the corpus")
+    reference = [signs for _, signs in sentences]
+    if not any(reference):
+        raise InputError(f"none of {len(reference)} sentences of {split!r} has signs: there is nothing to tune on")
+    best: tuple[Walk, GlossScores] | None = None
+    for threshold, least in product(thresholds, shortest):
+        reading = Walk(threshold, least)
+        found = [read_guesses(guesses, reading, synonyms) for guesses, _ in sentences]
+        scores = evaluate_glosses(reference, found, synonyms, lemmatize=lemmatize)
+        if best is None or scores.wer < best[1].wer:
+            best = reading, scores
+    assert best is not None
+    return RecognitionTuning(best[0], split, best[1], getattr(lemmatize, "__name__", repr(lemmatize)))

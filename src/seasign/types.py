@@ -111,6 +111,23 @@ class Embeddings:
     provenance: Mapping[str, object] | None = None  # what made them
 
 
+@dataclass(frozen=True)
+class WindowFeatures:
+    """What a network makes of windows of frames, a row each, at an even pace."""
+
+    vectors: Float[np.ndarray, "windows dimensions"]
+    fps: Fraction  # of the video
+    source: str  # what made them: a network takes those that it was trained on
+    stride: int = 2  # frames from a window to the next
+    first: int = 7  # the frame at the centre of the first window; those of 16 frames begin with frame 0
+    provenance: Mapping[str, object] | None = None
+
+    @property
+    def times(self) -> Float[np.ndarray, " windows"]:
+        """The centres of the windows, in seconds."""
+        return (self.first + self.stride * np.arange(len(self.vectors))) / float(self.fps)
+
+
 Rows = Literal["evidence", "softmax", "z-score", "sinkhorn", None]
 
 

@@ -1,5 +1,6 @@
 """Search and its scores: published numbers, an oracle that sorts lists, and what must not be asked."""
 
+import doctest
 import json
 from pathlib import Path
 
@@ -161,3 +162,9 @@ def test_one_group_has_no_interval():
     assert low.text_to_sign.recall == (1, 1, 1)
     with pytest.raises(InputError, match="give one to each"):
         bootstrap_retrieval(np.eye(3), list("abc"), list("abc"), groups=["me"])
+
+
+def test_the_page_computes_what_it_shows():
+    page = Path(__file__).parents[1] / "docs" / "retrieval.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False)
+    assert (failed, tried > 4) == (0, True)

@@ -9,10 +9,20 @@ from seasign.embedding import Embedder, compare, embed_signs, embed_text
 from seasign.formats import read, read_cues, read_embeddings, read_poses, read_preset, read_signs, write
 from seasign.lag import estimate_lag
 from seasign.legality import Legality, check_nothing_lost, legalize, place_dropped
-from seasign.metrics import Counts, Evaluation, Found, evaluate, evaluate_baselines, evaluate_drops, find_dropped
+from seasign.metrics import (
+    Counts,
+    Evaluation,
+    Found,
+    evaluate,
+    evaluate_baselines,
+    evaluate_drops,
+    evaluate_retrieval,
+    find_dropped,
+)
 from seasign.pose_estimation import estimate_poses
 from seasign.report import Summary, Verdict, build_report, give_verdict, summarize
 from seasign.report_page import SCHEMA, dump_report, render_report
+from seasign.retrieval import search
 from seasign.segmentation import TRAINING_FREE, Segmenter, TrainingFree, gate, merge, phrases, segment
 from seasign.synthesis import Episode, synthesize
 from seasign.timeline import draw_timeline
@@ -102,6 +112,7 @@ __all__ = [
     "evaluate",
     "evaluate_baselines",
     "evaluate_drops",
+    "evaluate_retrieval",
     "find_dropped",
     "gate",
     "give_verdict",
@@ -117,6 +128,7 @@ __all__ = [
     "read_preset",
     "read_signs",
     "render_report",
+    "search",
     "segment",
     "shift",
     "summarize",

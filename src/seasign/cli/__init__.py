@@ -15,6 +15,7 @@ from seasign.cli.checkpoints import checkpoints
 from seasign.cli.demo import demo, doctor
 from seasign.cli.embed import embed_signs, embed_text
 from seasign.cli.evaluate import compare_runs, evaluate
+from seasign.cli.search import evaluate_retrieval, search
 from seasign.cli.signing import estimate_poses, segment
 from seasign.cli.train import train
 from seasign.cli.tuning import calibrate, tune
@@ -59,6 +60,8 @@ for command in (
     embed_text,
     evaluate,
     compare_runs,
+    search,
+    evaluate_retrieval,
     checkpoints,
     train,
     demo,

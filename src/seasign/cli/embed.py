@@ -16,6 +16,7 @@ from seasign.formats import EMBEDDINGS, POSES, TIERS
 from seasign.formats.timed_text import plain
 from seasign.models.dictionary import Dictionary
 from seasign.models.gloss_text import GlossText
+from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.models.sentence_text import SentenceText
 from seasign.models.signclip_embedder import SignClipEmbedder, check_tags
 from seasign.types import Cue, Embeddings, InputError, Poses, Sign
@@ -39,10 +40,10 @@ class Tags(click.ParamType):  # type: ignore[type-arg]  # takes one from click 8
 
 
 TAGS = click.option("--tags", type=Tags(), help="SignCLIP: the written and the signed language, such as en,bfi.")
-NAME = "gloss-text|dictionary:FOLDER|sentence-text:FOLDER|FOLDER"
+NAME = "gloss-text|pose-descriptor|dictionary:FOLDER|sentence-text:FOLDER|FOLDER"
 WHAT = (
-    "What says which signs mean what: their glosses, by letters; a folder of clips of signs, named by their words; "
-    "their glosses, by a sentence encoder; or the folder of a checkpoint of SignCLIP."
+    "What says which signs mean what: their glosses, by letters; where hands are, without words; a folder of clips "
+    "of signs, named by their words; their glosses, by a sentence encoder; or the folder of a checkpoint of SignCLIP."
 )
 EMBEDDER = click.option("--embedder", required=True, metavar=NAME, help=WHAT)
 CACHE = click.option(
@@ -124,6 +125,8 @@ def choose_embedder(name: str, tags: tuple[str, str] | None) -> seasign.Embedder
     found: seasign.Embedder
     if name == "gloss-text":
         found = GlossText()
+    elif name == "pose-descriptor":
+        found = PoseDescriptor()
     elif kind == "dictionary":
         found = Dictionary.read(Path(folder))
     elif kind == "sentence-text":

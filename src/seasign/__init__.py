@@ -20,6 +20,7 @@ from seasign.metrics import (
     find_dropped,
 )
 from seasign.pose_estimation import estimate_poses
+from seasign.recognition import classify, evaluate_recognition
 from seasign.report import Summary, Verdict, build_report, give_verdict, summarize
 from seasign.report_page import SCHEMA, dump_report, render_report
 from seasign.retrieval import search
@@ -100,6 +101,7 @@ __all__ = [
     "build_report",
     "calibrate",
     "check_nothing_lost",
+    "classify",
     "compare",
     "compare_runs",
     "draw_reliability",
@@ -112,6 +114,7 @@ __all__ = [
     "evaluate",
     "evaluate_baselines",
     "evaluate_drops",
+    "evaluate_recognition",
     "evaluate_retrieval",
     "find_dropped",
     "gate",

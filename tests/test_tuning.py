@@ -374,6 +374,28 @@ def test_tune_takes_subtitles_with_signs_beside_them_and_speaks_json(folders):
     assert json.loads((folders / "p.json").read_text())["provenance"]["f1@0.50"]["difference"] == [0.0, None, None]
 
 
+@QUIET
+def test_tune_takes_similarities_a_lag_and_the_published_arithmetic(folders):
+    (folders / "similar").mkdir()
+    for seed in range(2):
+        episode = synthesize(seed, duration=120.0, fps=None)
+        seasign.write(f"episodes/news{seed}.eaf", {"SIGN": episode.signs, "SUBTITLE": episode.cues})
+        seasign.write(f"truth/news{seed}.vtt", episode.reference)
+        np.save(folders / f"similar/news{seed}.npy", simulate_similarity(episode, 0.5))
+    words = ["--reference", "truth", "-o", "p.json", "--settings", 16, "--processes", 1]
+    said = ["--similarity", "similar", "--compat", "sea", "--lag", "2,1.5"]
+    result = run("tune", "episodes", *words, *said)
+    assert result.exit_code == 0, result.output
+    assert re.search(r"w_dur [\d.]+, w_gap [\d.]+, w_sim [\d.]+, max_gap [\d.]+,$", result.stdout, re.MULTILINE)
+    assert "lag 2 s at the starts, 1.5 s at the ends" in result.stdout
+    preset = seasign.read_preset("p.json")
+    assert (preset.costs.compat, preset.lag, preset.costs.drop) == ("sea", (2.0, 1.5), Costs.drop)
+    assert set(preset.provenance["sha256"]["news0"]) == {"cues", "signs", "reference", "similarity"}
+    np.save(folders / "similar/news1.npy", np.zeros((3, 4)))
+    result = run("tune", "episodes", *words, *said)
+    assert (result.exit_code, result.stderr[:38]) == (1, "error: news1: the similarity is 3 x 4,")
+
+
 @pytest.mark.parametrize(
     ("spoil", "words", "lines"),
     [

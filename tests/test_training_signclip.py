@@ -1,7 +1,7 @@
 """SignCLIP's training: the published loss, ours against brute force, what learns and what does not, and a whole run."""
 
 import csv
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from seasign import checkpoints  # noqa: E402
 from seasign.models.signclip import Shape, SignClip  # noqa: E402
 from seasign.models.signclip_embedder import Inputs, SignClipEmbedder, Words  # noqa: E402
 from seasign.synthesis import synthesize  # noqa: E402
-from seasign.training import signclip, train  # noqa: E402
+from seasign.training import cotraining, signclip, train  # noqa: E402
 from seasign.training.augmentation import shake  # noqa: E402
 from seasign.training.probe import probe  # noqa: E402
 from seasign.training.recipe import build, read_table  # noqa: E402
@@ -311,6 +311,16 @@ def test_the_letters_of_a_vocabulary_spell_all_its_texts():
     words = Words(make_vocabulary(["<en> <ase> Grüezi, Ann!"]))
     assert 1 not in words.tokens("<en> <ase> Grüezi, Ann!")
     assert 1 in words.tokens("<en> <ase> xylophone")
+
+
+def test_every_key_is_documented():
+    text = (Path(__file__).parents[1] / "docs" / "training.md").read_text().partition("## SignCLIP")[2]
+    for kind in (
+        signclip.Recipe, signclip.Data, signclip.Network, signclip.Objective, signclip.Augment, signclip.Recognition,
+        cotraining.Settings,
+    ):  # fmt: skip
+        for field in fields(kind):
+            assert field.name in ("data", "loop", "loss", "augment", "recognition") or f"`{field.name}`" in text, field
 
 
 # --- The probe --------------------------------------------------------------------------------------------------------

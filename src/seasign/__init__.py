@@ -28,6 +28,7 @@ from seasign.segmentation import TRAINING_FREE, Segmenter, TrainingFree, gate, m
 from seasign.synthesis import Episode, synthesize
 from seasign.timeline import draw_timeline
 from seasign.training import Trained, train
+from seasign.training.cotraining import Cotrained, cotrain
 from seasign.tuning import Tuning, tune
 from seasign.types import (
     Alignment,
@@ -63,6 +64,7 @@ __all__ = [
     "Comparison",
     "Confidence",
     "Costs",
+    "Cotrained",
     "Counts",
     "Cue",
     "Decoded",
@@ -104,6 +106,7 @@ __all__ = [
     "classify",
     "compare",
     "compare_runs",
+    "cotrain",
     "draw_reliability",
     "draw_timeline",
     "dump_report",

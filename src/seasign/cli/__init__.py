@@ -12,6 +12,7 @@ import click
 import seasign
 from seasign.cli.align import align
 from seasign.cli.checkpoints import checkpoints
+from seasign.cli.cotrain import cotrain
 from seasign.cli.demo import demo, doctor
 from seasign.cli.embed import embed_signs, embed_text
 from seasign.cli.evaluate import compare_runs, evaluate
@@ -64,6 +65,7 @@ for command in (
     evaluate_retrieval,
     checkpoints,
     train,
+    cotrain,
     demo,
     doctor,
     tune,

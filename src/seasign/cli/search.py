@@ -25,6 +25,7 @@ from seasign.types import Cue, Embeddings, InputError, InputWarning, Sign
 from seasign.uncertainty import bootstrap_retrieval
 
 SEVERAL = 3  # labels that are named when more have no counterpart
+FEW = 10  # queries from which on an interval is about as wide as it should be
 
 
 @click.command()
@@ -166,6 +167,10 @@ def evaluate_retrieval(warned: list[str], /, texts: Path, signs: Sequence[Path],
         shown = {"": found, "95 % from": low, "to": high, "by chance": chance}
         _print_direction("text to sign", {name: one.text_to_sign for name, one in shown.items()})
         _print_direction("sign to text", {name: one.sign_to_text for name, one in shown.items()})
+        drawn = ("files", len(set(groups))) if len(signs) > 1 else ("signs", len(sign))
+        for kind, number in (("texts", found.text_to_sign.queries), drawn):
+            if number < FEW:
+                click.echo(f"intervals of {number} {kind} are too narrow: they have seen little")
 
 
 def _labelled(path: Path, kind: type[Cue] | type[Sign], command: str) -> tuple[Embeddings, list[str]]:
@@ -183,12 +188,13 @@ def _name_unpaired(texts: Sequence[str], signs: Sequence[str]) -> dict[str, list
         "texts": [text for text in dict.fromkeys(texts) if text and text not in set(signs)],
         "signs": [sign for sign in dict.fromkeys(signs) if sign and sign not in set(texts)],
     }
-    what = {"texts": "no sign says, and that only stand in the way of others", "signs": "are no text, and are left out"}
-    for side, labels in left.items():
+    what = {"texts": "said by no sign, and only in the way of others", "signs": "left out, since no text says it"}
+    for (side, labels), every in zip(left.items(), (texts, signs), strict=True):
         if labels:
             some = ", ".join(labels[:SEVERAL]) + " ..." * (len(labels) > SEVERAL)
-            which = "texts that" if side == "texts" else "glosses that"
-            warnings.warn(f"there are {len(labels)} {which} {what[side]}: {some}", InputWarning, stacklevel=2)
+            kind = "texts" if side == "texts" else "glosses"
+            message = f"{what[side]}: {len(labels)} of {len(set(every) - {''})} {kind} ({some})"
+            warnings.warn(message, InputWarning, stacklevel=2)
     if bare := sum(not sign for sign in signs):
         warnings.warn(f"{bare} of {len(signs)} signs have no gloss, and are left out", InputWarning, stacklevel=2)
     return left

@@ -219,8 +219,7 @@ class Vocabulary:
     """The words that may be signed. Vectors are data: a word is added without training."""
 
     words: tuple[str, ...]
-    vectors: Float[np.ndarray, "words dimensions"]  # of a text encoder, as the recognizer takes them
-    source: str  # the text encoder
+    vectors: Embeddings | None = None  # of the recognizer's text encoder; None: it makes them itself
     synonyms: Synonyms = field(default_factory=dict)  # closed, see `glosses.close`
 
 
@@ -231,8 +230,8 @@ class Recognizer(Protocol):
     def windows(self, signing: Poses | WindowFeatures) -> WindowFeatures:
         """A vector of length 1 for every window; its source is the name of the space."""
 
-    def words(self, vocabulary: Vocabulary) -> Embeddings:
-        """A vector of length 1 for every word."""
+    def words(self, texts: Sequence[str], vectors: Embeddings | None = None) -> Embeddings:
+        """A vector of length 1 for every word, out of those of a text encoder when they are there already."""
 
 
 @dataclass(frozen=True)
@@ -271,7 +270,8 @@ def recognize(
         InputError: As the recognizer and `guess_words`.
     Source: CSLR2 (arXiv:2405.10266).
     """
-    guesses = guess_words(recognizer.windows(signing), recognizer.words(vocabulary), vocabulary.words)
+    words = recognizer.words(vocabulary.words, vocabulary.vectors)
+    guesses = guess_words(recognizer.windows(signing), words, vocabulary.words)
     return read_guesses(guesses, reading or Walk(), vocabulary.synonyms)
 
 

@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 WEIGHTS, CONFIG, VOCABULARY = "weights.safetensors", "config.json", "vocab.txt"
+TEXT = "text"  # the folder, in that of a CSLR2, of the encoder that reads its texts
 WRAPPER = "mmmodel."  # before the names of SignCLIP's tensors, as fairseq saves them
 FAMILIES = {  # `model` in config.json -> its module and class, and tensors that tell it from the others
     "bio-tagger": ("bio_tagger", "BioTagger", {"pose_projection.weight", "encoder.weight_ih_l0"}),
@@ -52,13 +53,15 @@ FAMILIES = {  # `model` in config.json -> its module and class, and tensors that
         "SignClip",
         {"video_encoder.videomlp.linear1.weight", "text_encoder.embeddings.word_embeddings.weight"},
     ),
+    "cslr2": ("cslr2", "Cslr2", {"video_encoder.cls_token", "video_token_ll.weight", "text_word_ll.weight"}),
 }
 
 
 def load(checkpoint: str | Path) -> Segmenter | Embedder:
     """The network in a folder, or in one that was pulled by its name; also a bare safetensors file of the 2023 family.
 
-    Taggers are segmenters; SignCLIP comes as a `SignClipEmbedder`, on the CPU and in 32 bits.
+    Taggers are segmenters; SignCLIP comes as a `SignClipEmbedder`, and CSLR2 as a `Cslr2Embedder`, which recognizes,
+    too; on the CPU and in 32 bits.
 
     A published name comes before a folder of the same name: write `./2026` for the folder.
 
@@ -75,6 +78,11 @@ def load(checkpoint: str | Path) -> Segmenter | Embedder:
     else:
         config, tensors = _describe(path)
     network = _build(path, config, tensors)
+    if config["model"] == "cslr2":
+        from seasign.models.cslr2_embedder import Cslr2Embedder, read_encoder
+
+        encoder = read_encoder(network.inputs.text, path / TEXT if path.is_dir() else None)
+        return Cslr2Embedder(network, network.inputs, sha256(path / WEIGHTS if path.is_dir() else path), encoder)
     if config["model"] != "signclip":
         segmenter: Segmenter = network
         return segmenter

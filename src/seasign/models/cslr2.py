@@ -6,13 +6,18 @@ its members; published weights were trained with padding of zeros in the batch, 
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
+
+from seasign.models.cslr2_embedder import PUBLISHED, Inputs
+from seasign.types import InputError
 
 EPSILON = 1e-6  # added to the standard deviation, not to the variance
 DROPOUT = 0.1
@@ -28,7 +33,8 @@ class Shape:
     layers: int = 6
     text: int = 1024  # of the frozen vectors of words and sentences
     joint: int = 256  # of the space in which all of them meet
-    classes: int = 8697  # of the classifier that came with the features; not used otherwise
+    classes: int = 8697  # of the classifier that came with the features; not used otherwise; 0: there is none
+    part: int = 0  # width of each part of a body, where features are made of poses
     compat: Literal["cslr2"] | None = None  # padding counts as steps of zeros, as in the published training
 
 
@@ -41,11 +47,13 @@ class Seen(NamedTuple):
 
 
 class Cslr2(nn.Module):
-    """The encoder, and the four linear maps into the joint space."""
+    """The encoder, the four linear maps into the joint space, and before it what makes features of poses, if asked."""
 
-    def __init__(self, shape: Shape = Shape()):
+    def __init__(self, shape: Shape = Shape(), inputs: Inputs = PUBLISHED):
         super().__init__()
-        self.shape = shape
+        self.shape, self.inputs = shape, inputs
+        if inputs.landmarks:
+            self.pose_windows = PoseWindows(shape, inputs)
         self.video_encoder = Encoder(shape)
         self.video_sequence_ll = nn.Linear(shape.features, shape.joint)
         self.video_token_ll = nn.Linear(shape.features, shape.joint)
@@ -71,6 +79,38 @@ class Cslr2(nn.Module):
             encoded,
         )
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """All that a checkpoint keeps beside the tensors of `state_dict`."""
+        return {"model": "cslr2", "shape": asdict(self.shape)} | asdict(self.inputs) | {"fps": str(self.inputs.fps)}
+
+    @classmethod
+    def from_checkpoint(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Cslr2":
+        """The network that a config and its tensors make; what the config does not name is as published.
+
+        Raises:
+            InputError: A setting is not what it should be, or the tensors are not those of such a network.
+        """
+        try:
+            shape = Shape(**{**config.get("shape", {}), **_sizes(tensors)})
+            named = {name: config[name] for name in Inputs.__dataclass_fields__ if name in config}
+            named |= {"landmarks": tuple(named.get("landmarks", ())), "fps": Fraction(named.get("fps", PUBLISHED.fps))}
+            inputs = Inputs(**named)
+            with torch.device("meta"):
+                model = cls(shape, inputs)
+        except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+            raise InputError(f"its settings make no CSLR2 ({error})") from None
+        expected = model.state_dict()
+        for name in expected | dict(tensors):
+            found, wanted = (tuple(these[name].shape) if name in these else None for these in (tensors, expected))
+            if found != wanted:
+                words = ["missing" if size is None else f"of {size}" for size in (found, wanted)]
+                raise InputError(f"the tensor {name} is {words[0]}, where in this CSLR2 it is {words[1]}")
+            if not tensors[name].isfinite().all():
+                raise InputError(f"the tensor {name} has values that are not finite: the file is damaged")
+        model.load_state_dict(dict(tensors), assign=True)
+        return model.float().eval()
+
     def words(self, vectors: Float[Tensor, "words text"]) -> Float[Tensor, "words joint"]:
         """Words in the joint space."""
         return nn.functional.normalize(self.text_word_ll(vectors), dim=-1)
@@ -78,6 +118,93 @@ class Cslr2(nn.Module):
     def sentences(self, vectors: Float[Tensor, "sentences text"]) -> Float[Tensor, "sentences joint"]:
         """Sentences in the joint space."""
         return nn.functional.normalize(self.text_sentence_ll(vectors), dim=-1)
+
+    # Arrays in, arrays out: the `Network` of an embedder
+
+    @torch.inference_mode()
+    def pose_features(self, frames: Float32[np.ndarray, "frames numbers"]) -> Float32[np.ndarray, "windows features"]:
+        """What windows of poses are to the encoder."""
+        found: Float32[np.ndarray, "windows features"] = self.pose_windows(self._tensor(frames)[None])[0].cpu().numpy()
+        return found
+
+    @torch.inference_mode()
+    def encoded(
+        self, clips: Float32[np.ndarray, "clips windows features"]
+    ) -> Float32[np.ndarray, "clips windows features"]:
+        """What the encoder makes of clips."""
+        found: Float32[np.ndarray, "clips windows features"] = self.video_encoder(self._tensor(clips)).cpu().numpy()
+        return found[:, 1:]
+
+    def step_vectors(self, encoded: Float32[np.ndarray, "windows features"]) -> Float32[np.ndarray, "windows joint"]:
+        """Windows where words are."""
+        return self._mapped(self.video_token_ll, encoded)
+
+    def sequence_vectors(self, pooled: Float32[np.ndarray, "clips features"]) -> Float32[np.ndarray, "clips joint"]:
+        """Clips, of which the greatest of every number is taken, where sentences are."""
+        return self._mapped(self.video_sequence_ll, pooled)
+
+    def word_vectors(self, vectors: Float32[np.ndarray, "words text"]) -> Float32[np.ndarray, "words joint"]:
+        """Words in the joint space."""
+        return self._mapped(self.text_word_ll, vectors)
+
+    def sentence_vectors(
+        self, vectors: Float32[np.ndarray, "sentences text"]
+    ) -> Float32[np.ndarray, "sentences joint"]:
+        """Sentences in the joint space."""
+        return self._mapped(self.text_sentence_ll, vectors)
+
+    @torch.inference_mode()
+    def _mapped(self, layer: nn.Linear, rows: Float32[np.ndarray, "rows inner"]) -> Float32[np.ndarray, "rows joint"]:
+        if rows.shape[1] != layer.in_features:
+            raise InputError(f"vectors of {rows.shape[1]} numbers, where this CSLR2 takes {layer.in_features}")
+        found: Float32[np.ndarray, "rows joint"] = (
+            nn.functional.normalize(layer(self._tensor(rows)), dim=-1).cpu().numpy()
+        )
+        return found
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.video_token_ll.weight.device)
+
+
+class PoseWindows(nn.Module):
+    """Windows of poses -> features: every part of the body by itself, then all of them together.
+
+    Source: our own, in place of the published features of pictures.
+    """
+
+    def __init__(self, shape: Shape, inputs: Inputs):
+        super().__init__()
+        parts = [name.rpartition(".")[0] for name in inputs.landmarks]
+        self.columns = [
+            [3 * number + axis for number, other in enumerate(parts) if other == part for axis in range(3)]
+            for part in dict.fromkeys(parts)
+        ]
+        self.parts = nn.ModuleList(
+            nn.Conv1d(len(own), shape.part, inputs.window, inputs.stride) for own in self.columns
+        )
+        self.out = nn.Linear(len(self.columns) * shape.part, shape.features)
+
+    def forward(self, frames: Float[Tensor, "clips frames numbers"]) -> Float[Tensor, "clips windows features"]:
+        """As many windows as there are whole ones."""
+        seen = [part(frames[..., own].mT) for part, own in zip(self.parts, self.columns, strict=True)]
+        found: Float[Tensor, "clips windows features"] = self.out(torch.cat(seen, dim=1).relu().mT)
+        return found
+
+
+def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    """What the tensors say of the shape."""
+    try:
+        features = tensors["video_encoder.cls_token"].shape[2]
+        layers = {name.split(".")[3] for name in tensors if name.startswith("video_encoder.encoder.layers.")}
+        inner = len(tensors["video_encoder.encoder.layers.0.feed_forward.w_1.weight"])
+        joint, text = tensors["text_word_ll.weight"].shape
+    except (KeyError, IndexError, ValueError) as error:
+        raise InputError(f"its tensors are not those of CSLR2 ({error})") from None
+    classes = tensors.get("video_encoder.generator.proj.weight", ())
+    return {
+        "features": features, "layers": len(layers), "inner": inner, "joint": joint, "text": text,
+        "classes": len(classes), "part": len(tensors.get("pose_windows.parts.0.bias", ())),
+    }  # fmt: skip
 
 
 class Norm(nn.Module):
@@ -176,7 +303,9 @@ class Encoder(nn.Module):
     def __init__(self, shape: Shape):
         super().__init__()
         self.cls_token = nn.Parameter(torch.zeros(1, 1, shape.features))
-        self.encoder, self.generator = Layers(shape), Classifier(shape)
+        self.encoder = Layers(shape)
+        if shape.classes:
+            self.generator = Classifier(shape)
         self.dropout = nn.Dropout(DROPOUT)
         for parameter in self.parameters():
             if parameter.ndim > 1 and parameter.requires_grad:

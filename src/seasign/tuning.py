@@ -233,12 +233,12 @@ def _draw(settings: int, seed: int, default: Preset, search: bool, similar: bool
 
 
 def _even(rng: np.random.Generator, name: str) -> float:
-    """A number from a range, in three digits."""
-    return float(f"{rng.uniform(*RANGES[name]):.3g}")
+    """Seconds from a range, to the millisecond."""
+    return round(float(rng.uniform(*RANGES[name])), 3)
 
 
 def _dear(rng: np.random.Generator, name: str) -> float:
-    """A price from a range: half of it is as likely as double."""
+    """A price from a range, in three digits: half of it is as likely as double."""
     return float(f"{np.exp(rng.uniform(*np.log(RANGES[name]))):.3g}")
 
 

@@ -6,6 +6,7 @@ import av
 import numpy as np
 
 from seasign.models.features import BODY, HANDS
+from seasign.report import RESTS
 from seasign.segmentation import phrases
 from seasign.synthesis import Stress, synthesize
 from seasign.types import Poses
@@ -68,10 +69,22 @@ def report(seconds=600.0, seed=0):
             )
         },
         "warnings": ["news.vtt: 3 cues overlap"],
+        "cost": 1234.5,
+        "segmentation": {
+            "signs": len(episode.signs),
+            "bouts": 120,
+            "rate": 2.4,
+            "signing": 0.71,
+            "rests": {"up_to": [*RESTS, None], "counts": [0, 1, 31, 27, 20, 9, 4, 2, 1]},
+            "suspicious": [{"start": 61.0, "end": 83.5, "reason": "no signs for 22 s, but 4 cues"}],
+        },
         "signs": [[sign.start, sign.end, sign.gloss] for sign in episode.signs],
         "phrases": [[phrase.start, phrase.end] for phrase in phrases(episode.signs)],
         "cues": cues,
     }
+
+
+TERMS = ("start", "end", "duration", "gap", "similarity", "skip")
 
 
 def _reported(index, cue, true, run, rng):
@@ -84,6 +97,8 @@ def _reported(index, cue, true, run, rng):
         "id": None,
         "text": cue.text,
         "delivered": [cue.start, cue.end],
+        "lag": [2.0, 2.2],
+        "pinned": False,
         "aligned": [start, end],
         "dropped": dropped,
         "why": "no signing within reach is cheaper than leaving it out" if dropped else None,
@@ -92,9 +107,7 @@ def _reported(index, cue, true, run, rng):
         "start_interval": None if dropped else [start - spread, start + spread],
         "end_interval": None if dropped else [end - spread, end + spread],
         "margin": None if dropped else 8 * probability,
-        "terms": None
-        if dropped
-        else dict(zip(("start", "end", "duration", "gap", "similarity"), rng.normal(0, 1, 5).tolist(), strict=True)),
+        "terms": None if dropped else dict(zip(TERMS, rng.normal(0, 1, len(TERMS)).tolist(), strict=True)),
         "alternatives": [
             {"start": start + shift, "end": end + shift, "probability": (1 - probability) / 3} for shift in (-1.7, 2.4)
         ],

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -352,6 +353,64 @@ def test_pins_hold_and_wrong_ones_are_refused(episode):
     assert "there is no cue 300" in refused("align", "signs.csv", "news.vtt", "-o", "no.vtt", "--pins", "pins.csv")
 
 
+def test_pins_marked_in_elan_hold_and_are_written_as_a_table(episode):
+    assert run("align", "signs.csv", "news.vtt", "-o", "out.eaf", "--lag", 2, "--quiet").exit_code == 0
+    aligned = seasign.read("out.eaf")["SUBTITLE_ALIGNED"]
+    third = replace(aligned[2], start=aligned[2].start + 0.5, end=aligned[2].end + 0.25)
+    late = round(episode.reference[189].start + 0.5, 3)
+    marks = (third, seasign.Sign(late, late + 3.5, "190"))
+    seasign.write("marked.eaf", {"PINNED": marks}, like=Path("out.eaf"))
+    result = run("pins", "marked.eaf", "news.vtt", "-o", "pins.csv", "--json")
+    assert [pin["cue"] for pin in json.loads(result.stdout)["pins"]] == [3, 190]
+    written = Path("pins.csv").read_text()
+    assert written == f"cue,start,end\n3,{third.start:.3f},{third.end:.3f}\n190,{late:.3f},{late + 3.5:.3f}\n"
+    given = ("align", "signs.csv", "news.vtt", "--lag", 2, "--padding", "0,1", "--max-speed", 1, "--force")
+    for pins, policy in ("marked.eaf", "shift"), ("pins.csv", "remove"):
+        result = run(*given, "-o", "out.vtt", "--pins", pins, "--dropped", policy)
+        assert result.exit_code == 0, result.output
+        times = [(cue.start, cue.end) for cue in seasign.read("out.vtt").cues]
+        assert (third.start, third.end) in times
+        assert (late, pytest.approx(late + 3.5)) in times
+    seasign.write("marked.eaf", {"PINNED": (marks[0], replace(marks[1], gloss="2"))}, like=Path("out.eaf"))
+    line = refused("align", "signs.csv", "news.vtt", "-o", "no.vtt", "--pins", "marked.eaf")
+    assert "the pin of cue 3" in line
+    assert "where the pin of cue 2" in line
+    assert "no tier 'PINNED'" in refused("pins", "out.eaf", "news.vtt", "-o", "no.csv")
+    assert "expected an ELAN file" in refused("pins", "pins.csv", "news.vtt", "-o", "no.csv")
+
+
+@pytest.mark.parametrize("policy", ["mark", "remove"])
+def test_styles_and_notes_stay_when_cues_are_marked_or_left_out(episode, policy):
+    head = "WEBVTT\n\nSTYLE\n::cue { color: red }\n\nNOTE by hand\n"
+    text = Path("news.vtt").read_text().replace("WEBVTT\n", head, 1)
+    Path("news.vtt").write_text(text)
+    result = run("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--lag", 2, "--dropped", policy, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["unmatched"] >= 20
+    out = Path("out.vtt").read_text()
+    assert out.startswith(head)
+    lines = [line for line in out.splitlines() if "-->" not in line]
+    expected = [line for line in text.splitlines() if "-->" not in line]
+    if policy == "mark":
+        assert [line.removeprefix("[not signed] ") for line in lines] == expected
+    else:
+        assert set(lines) <= set(expected)
+    seasign.write("news.ttml", seasign.read("news.vtt").cues)
+    result = run("align", "signs.csv", "news.ttml", "-o", "out.ttml", "--lag", 2, "--dropped", policy)
+    assert "written anew, without head and styles" in result.stderr
+
+
+def test_touching_draws_neighbours_together(episode):
+    pairs = itertools.pairwise([*episode.cues, seasign.Cue(2000, 2001, "")])
+    close = [replace(cue, end=after.start) if after.start - cue.end < 0.6 else cue for cue, after in pairs]
+    seasign.write("close.vtt", close)
+    met = []
+    for words in (), ("--touching", 0.1):
+        assert run("align", "signs.csv", "close.vtt", "-o", "out.vtt", "--lag", 2, *words).exit_code == 0
+        met.append(sum(before.end == after.start for before, after in itertools.pairwise(seasign.read("out.vtt").cues)))
+    assert met[1] > met[0] + 20
+
+
 def test_the_report_says_everything_of_every_cue(episode):
     given = ("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--quiet")
     assert run(*given, "--report", "out.json").output == ""
@@ -364,7 +423,14 @@ def test_the_report_says_everything_of_every_cue(episode):
     first, stop = signed["run"]
     assert report["signs"][first][0] <= report["signs"][stop - 1][0]
     assert 0 <= signed["probability"] <= 1
-    assert set(signed["terms"]) == {"start", "end", "duration", "gap"}
+    assert set(signed["terms"]) == {"start", "end", "duration", "gap", "similarity", "skip"}
+    assert sum(sum(cue["terms"].values()) for cue in report["cues"]) == pytest.approx(report["cost"], abs=0.1)
+    assert all(cue["terms"] == {"drop": 6.0} and cue["why"] for cue in report["cues"] if cue["dropped"])
+    assert any(cue["alternatives"] for cue in report["cues"])
+    assert report["baselines"]["joined"]["on_signing"] > 0
+    (silent,) = (it for it in report["segmentation"]["suspicious"] if it["end"] - it["start"] > 100)
+    assert silent["start"] < 305
+    assert silent["end"] > 415
     assert report["lag"]["segments"][0]["cues"][0] == 0
     assert "<html" in Path("out.html").read_text()
 
@@ -415,6 +481,7 @@ def test_a_missing_tier_is_refused_and_those_there_are_named(folder):
     line = refused("align", "signs.eaf", "news.vtt", "-o", "out.vtt", "--sign-tier", "Glosses")
     assert "Glosses" in line
     assert "TOPIC" in line
+    assert line.strip().endswith(", by --sign-tier or --subtitle-tier")
 
 
 def test_an_elan_slot_without_a_value_is_refused_where_it_is_read(folder):

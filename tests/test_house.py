@@ -21,6 +21,7 @@ STAGES = {
     "confidence",
     "decoding",
     "embedding",
+    "explanation",
     "glosses",
     "lag",
     "legality",

@@ -6,9 +6,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from seasign.report import summarize
+from seasign.alignment import align
+from seasign.report import RESTS, build_report, diagnose, give_verdict, summarize
+from seasign.synthesis import Stress, simulate_similarity, synthesize
 from seasign.timeline import LEFT, WIDTH, draw_timeline
-from seasign.types import Alignment, Cue, Sign
+from seasign.types import Alignment, Costs, Cue, Sign
 
 SIGNS = [Sign(start, start + 1) for start in (10, 11, 20, 30, 40, 50, 60, 70, 80, 90)]  # the first two make one bout
 DELIVERED = [Cue(sign.start - 3, sign.start - 2.5, "x") for sign in SIGNS]  # half a second each, before its sign
@@ -65,6 +67,106 @@ def test_time_on_signing_is_a_share_of_the_time_of_the_cues():
     found = summary(aligned).aligned
     assert found.on_signing == pytest.approx((9 * 1 + 2) / 20)  # the second cue lies on the first two signs
     assert found.overlaps == 1
+
+
+def test_joined_is_the_lag_and_then_neighbours_that_meet_half_way():
+    signs = [Sign(10, 12), Sign(14, 16), Sign(30, 31)]
+    delivered = [Cue(8, 10, "a"), Cue(10.6, 14, "b"), Cue(28, 29, "c")]  # the first two are .6 s apart
+    aligned = [replace(cue, start=cue.start + 2, end=cue.end + 2) for cue in delivered]
+    found = summarize(delivered, Alignment(tuple(aligned), tuple((sign,) for sign in signs), (0, 1, 2, 3), 0.0), signs)
+    assert found.lag == (2.0, 2.0)
+    assert found.lag_only.on_signing == pytest.approx((2 + 2 + 1) / 6.4)
+    assert found.joined.on_signing == pytest.approx((2 + 2 + 1) / 7)  # 10 to 12.3, 12.3 to 16, 30 to 31
+    assert found.joined.overlaps == 0
+
+
+# --- the segmentation -------------------------------------------------------------------------------------------------
+
+
+def test_signs_are_diagnosed_by_pace_rests_and_what_looks_wrong():
+    steady = [Sign(0.5 * j, 0.5 * j + 0.5) for j in range(124)]  # 62 s without a rest
+    signs = [*steady, Sign(62.05, 63), Sign(63.3, 67), Sign(80, 80.5)]
+    cues = [Cue(67, 69, "in"), Cue(70, 79, "in too"), Cue(78, 81, "over its end"), Cue(-1, 1, "first")]
+    found = diagnose(signs, cues)
+    assert (found.signs, found.bouts) == (127, 4)
+    assert found.rate == pytest.approx(127 / (62 + 0.95 + 3.7 + 0.5))
+    assert found.signing == pytest.approx(67.15 / 82)  # from the first cue to the end of the last
+    assert dict(zip([*RESTS, None], found.rests, strict=True)) == dict.fromkeys([*RESTS, None], 0) | {
+        0.1: 1, 0.4: 1, None: 1,
+    }  # fmt: skip
+    assert [(one.start, one.end) for one in found.suspicious] == [(0, 62), (63.3, 67), (67, 80)]
+    assert [one.reason for one in found.suspicious] == [
+        "62 s of signing without a rest: hands that rest high?",
+        "one sign of 3.7 s: several signs in one?",
+        "no signs for 13 s, but 2 cues",
+    ]
+    assert diagnose(signs, cues[1:]).suspicious == found.suspicious[:2]  # one whole cue may be nobody's
+
+
+def test_where_there_is_nothing_there_is_nothing_to_suspect():
+    found = diagnose([])
+    assert (found.signs, found.bouts, sum(found.rests), found.suspicious) == (0, 0, 0, ())
+    assert found.rate != found.rate
+    assert found.signing != found.signing
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+
+def report_of(alignment, delivered, signs):
+    return build_report(
+        delivered,
+        alignment,
+        alignment.cues,
+        signs,
+        verdict=give_verdict(alignment),
+        summary=summarize(delivered, alignment, signs),
+        texts=[cue.text for cue in delivered],
+        speeds=[1.0] * len(delivered),
+    )
+
+
+@pytest.mark.parametrize("strength", [None, 0.3])
+def test_the_terms_in_a_report_add_up_to_its_cost(strength):
+    episode = synthesize(3, duration=300.0, fps=None, stress=Stress(unsigned=0.2, unsubtitled=0.1))
+    similarity = None if strength is None else simulate_similarity(episode, strength, 3)
+    pin = (episode.reference[5].start, episode.reference[5].end)
+    alignment = align(episode.signs, episode.cues, similarity=similarity, lag=(2.0, 2.0), pins={5: pin})
+    report = report_of(alignment, episode.cues, episode.signs)
+    cues = report["cues"]
+    assert sum(sum(cue["terms"].values()) for cue in cues if cue["terms"]) == pytest.approx(report["cost"])
+    assert any(cue["dropped"] for cue in cues)
+    for cue in cues:
+        if cue["pinned"]:
+            assert (cue["index"], cue["terms"], cue["aligned"], cue["dropped"]) == (5, None, list(pin), False)
+        elif cue["dropped"]:
+            assert cue["terms"] == {"drop": Costs.drop}
+            assert cue["why"]
+        else:
+            first, stop = cue["run"]
+            lagged = [cue["delivered"][0] + cue["lag"][0], cue["delivered"][1] + cue["lag"][1]]
+            start, end = episode.signs[first].start, episode.signs[stop - 1].end
+            assert cue["terms"]["start"] == pytest.approx(abs(lagged[0] - start))
+            assert cue["terms"]["end"] == pytest.approx(abs(lagged[1] - end))
+            assert cue["why"] is None
+    rewards = [cue["terms"]["similarity"] for cue in cues if cue["terms"] and not cue["dropped"]]
+    assert any(rewards) == (strength is not None)
+
+
+def test_a_report_names_the_alternatives_and_why_a_cue_was_dropped():
+    episode = synthesize(3, duration=300.0, fps=None, stress=Stress(unsigned=0.2))
+    alignment = align(episode.signs, episode.cues, lag=(2.0, 2.0))
+    report = report_of(alignment, episode.cues, episode.signs)
+    for cue, sure in zip(report["cues"], alignment.confidence, strict=True):
+        assert [(it["start"], it["end"], it["probability"]) for it in cue["alternatives"]] == [
+            (it.start, it.end, it.probability) for it in sure.alternatives
+        ]
+    assert any(cue["alternatives"] for cue in report["cues"])
+    reasons = {cue["why"].split(" ")[0] for cue in report["cues"] if cue["dropped"]}
+    assert reasons <= {"without", "every"}
+    assert report["segmentation"]["rests"]["up_to"] == [*RESTS, None]
+    assert len(report["segmentation"]["rests"]["counts"]) == len(RESTS) + 1
+    assert report["baselines"]["joined"]
 
 
 # --- timeline ---------------------------------------------------------------------------------------------------------

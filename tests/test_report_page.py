@@ -250,6 +250,32 @@ class TestInABrowser:
         browser.press("j", "j", "j")  # the mouse rests where it is
         assert f"Cue {number_of_row(browser)} " in browser.get("$('detail').textContent")
 
+    def test_what_looks_wrong_about_the_signs_is_said_and_shown_on_a_click(self, browse, report):
+        browser = browse(report)
+        words = browser.get("$('summary').innerText")
+        assert "120 bouts, 2.4 a second of signing; 71 % of the time is signing" in words
+        assert "1 place where the signs may be wrong" in words
+        assert "up to 0.4 s: 31" in browser.get("document.querySelector('.spoken').textContent")
+        (place,) = report["segmentation"]["suspicious"]
+        assert place["reason"] in words
+        browser.get("document.querySelector('#summary button').click()")
+        middle = (place["start"] + place["end"]) / 2
+        assert browser.get("timeAt(width() / 2)") == pytest.approx(middle, abs=0.05)
+
+    def test_the_costs_of_a_cue_are_summed_and_a_pinned_cue_says_so(self, browse, report):
+        sure = next(cue for cue in report["cues"] if not cue["dropped"])
+        costs = {"start": 1.0, "end": 0.5, "similarity": -3.25, "skip": 0.0}
+        cues = [{**sure, "terms": costs, "probability": 0.2}, {**sure, "pinned": True, "probability": 1.0}]
+        browser = browse({**report, "cues": cues})
+        words = browser.get("$('detail').innerText")
+        assert "Cost \u22121.75" in words
+        assert "similarity" in words
+        assert "skip" not in words  # nothing was skipped
+        assert "Lag" in words
+        browser.press("j")
+        assert "pinned" in browser.get("$('detail').innerText")
+        assert "1 pinned" in browser.get("$('summary').innerText")
+
     def test_a_drag_scrolls_and_selects_nothing(self, browse, report):
         browser = browse(report)
         before = browser.get("scroller.scrollLeft"), number_of_row(browser)

@@ -184,6 +184,8 @@ def test_the_gate_counts_and_prints():
         "50% of the video is signing, 50% of the bouts one sign"
     )
     assert np.isnan(gate([], poses).rate)
+    assert str(gate([], poses)) == "0 signs in 0 bouts"
+    assert str(gate([Sign(0, 1)], poses)).startswith("1 sign in 1 bout: 1.00 per second of signing, ")
 
 
 def test_the_gate_counts_the_bouts_of_one_sign_in_any_order():

@@ -6,7 +6,8 @@ from seasign.alignment import PRESETS, align, assign, join_neighbours, shift
 from seasign.calibration import Calibrated, Reliability, calibrate, draw_reliability
 from seasign.decoding import Argmax, Decoded, Decoder, Likeliest, SemiMarkov, Threshold
 from seasign.embedding import Embedder, compare, embed_signs, embed_text
-from seasign.formats import read, read_cues, read_embeddings, read_poses, read_preset, read_signs, write
+from seasign.explanation import explain, parse_report
+from seasign.formats import pins, read, read_cues, read_embeddings, read_poses, read_preset, read_signs, write
 from seasign.lag import estimate_lag
 from seasign.legality import Legality, check_nothing_lost, legalize, place_dropped
 from seasign.metrics import (
@@ -21,7 +22,7 @@ from seasign.metrics import (
 )
 from seasign.pose_estimation import estimate_poses
 from seasign.recognition import classify, evaluate_recognition
-from seasign.report import Summary, Verdict, build_report, give_verdict, summarize
+from seasign.report import Summary, Verdict, build_report, diagnose, give_verdict, summarize
 from seasign.report_page import SCHEMA, dump_report, render_report
 from seasign.retrieval import search
 from seasign.segmentation import TRAINING_FREE, Segmenter, TrainingFree, gate, merge, phrases, segment
@@ -32,6 +33,7 @@ from seasign.training.cotraining import Cotrained, cotrain
 from seasign.tuning import Tuning, tune
 from seasign.types import (
     Alignment,
+    Alternative,
     Calibration,
     Confidence,
     Costs,
@@ -48,6 +50,7 @@ from seasign.types import (
     Span,
     Subtitles,
     Tags,
+    Terms,
 )
 from seasign.uncertainty import Comparison, Interval, bootstrap, compare_runs
 
@@ -58,6 +61,7 @@ __all__ = [
     "SCHEMA",
     "TRAINING_FREE",
     "Alignment",
+    "Alternative",
     "Argmax",
     "Calibrated",
     "Calibration",
@@ -92,6 +96,7 @@ __all__ = [
     "Subtitles",
     "Summary",
     "Tags",
+    "Terms",
     "Threshold",
     "Trained",
     "TrainingFree",
@@ -107,6 +112,7 @@ __all__ = [
     "compare",
     "compare_runs",
     "cotrain",
+    "diagnose",
     "draw_reliability",
     "draw_timeline",
     "dump_report",
@@ -119,13 +125,16 @@ __all__ = [
     "evaluate_drops",
     "evaluate_recognition",
     "evaluate_retrieval",
+    "explain",
     "find_dropped",
     "gate",
     "give_verdict",
     "join_neighbours",
     "legalize",
     "merge",
+    "parse_report",
     "phrases",
+    "pins",
     "place_dropped",
     "read",
     "read_cues",

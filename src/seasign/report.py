@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from seasign.alignment import shift
+from seasign.alignment import SIGNED, join_neighbours, shift
 from seasign.lag import CLEAR
 from seasign.segmentation import phrases
-from seasign.types import Alignment, Costs, Cue, Sign, Span
+from seasign.types import Alignment, Cue, Sign, Span
 
 UNSURE = 0.5  # a cue that lands with less probability is one to check
 HOPELESS = 0.35  # mean probability below which an alignment is not to be used
@@ -42,6 +42,7 @@ class Summary:
     most: float  # 90 % of them by less than this
     delivered: State
     lag_only: State  # the cues as delivered, all shifted by `lag`: what a constant delay alone would give
+    joined: State  # the same, then neighbours within a second of each other as delivered meet half way
     aligned: State
 
     def as_json(self) -> dict[str, object]:
@@ -50,7 +51,7 @@ class Summary:
 
 
 def summarize(delivered: Sequence[Cue], alignment: Alignment, signs: Sequence[Span]) -> Summary:
-    """Compare the cues before and after, and both with a constant shift by the median offset."""
+    """Compare the cues before and after, and both with a constant shift by the median offset, joined or not."""
     before, after = _times(delivered), _times(alignment.cues)
     offsets = after - before
     lag = tuple(np.median(offsets, axis=1).tolist()) if len(delivered) else (float("nan"),) * 2
@@ -68,7 +69,70 @@ def summarize(delivered: Sequence[Cue], alignment: Alignment, signs: Sequence[Sp
         most=most,
         delivered=_state(delivered, signing, starts),
         lag_only=_state(shift(delivered, lag), signing, starts),
+        joined=_state(join_neighbours(delivered, lag), signing, starts),
         aligned=_state(alignment.cues, signing, starts),
+    )
+
+
+RESTS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)  # seconds: where the histogram of rests is cut
+LONG_BOUT, LONG_SIGN, LONG_REST = 60.0, 3.0, 5.0  # seconds from which on a stretch is one to look at
+SEVERAL = 2  # whole cues make a long rest suspicious
+
+
+@dataclass(frozen=True)
+class Suspicion(Span):
+    """A stretch in which the signs may be wrong."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What to look at before trusting the signs, whoever found them. NaN where there is nothing to divide by."""
+
+    signs: int
+    bouts: int
+    rate: float  # signs per second of signing; people sign 2 to 3
+    signing: float  # share of the time from the first sign or cue to the last, 0 .. 1
+    rests: tuple[int, ...]  # between bouts, by length: up to RESTS[0], RESTS[1] ... seconds, and longer
+    suspicious: tuple[Suspicion, ...]  # in order of time
+
+
+def diagnose(signs: Sequence[Span], cues: Sequence[Span] = ()) -> Segmentation:
+    """Count what shows when signs are wrong, and where.
+
+    Suspicious are bouts of a minute or more without a rest, signs of 3 s or more, and rests of 5 s or more in which
+    whole cues lie: signs were missed there, or nobody signs those cues.
+
+    Args:
+        cues: When they should be signed: as delivered, and later by the lag.
+    """
+    bouts = phrases(signs)
+    rests = [Span(before.end, after.start) for before, after in pairwise(bouts)]
+    signing = sum(bout.duration for bout in bouts)
+    edges = [time for span in (*bouts, *cues) for time in (span.start, span.end)]
+    whole = max(edges, default=0.0) - min(edges, default=0.0)
+    found = [
+        Suspicion(bout.start, bout.end, f"{bout.duration:.0f} s of signing without a rest: hands that rest high?")
+        for bout in bouts
+        if bout.duration >= LONG_BOUT
+    ]
+    found += [
+        Suspicion(sign.start, sign.end, f"one sign of {sign.duration:.1f} s: several signs in one?")
+        for sign in signs
+        if sign.duration >= LONG_SIGN
+    ]
+    for rest in (rest for rest in rests if rest.duration >= LONG_REST):
+        silent = sum(rest.start <= cue.start and cue.end <= rest.end for cue in cues)
+        if silent >= SEVERAL:
+            found.append(Suspicion(rest.start, rest.end, f"no signs for {rest.duration:.0f} s, but {silent} cues"))
+    return Segmentation(
+        signs=len(signs),
+        bouts=len(bouts),
+        rate=len(signs) / signing if signing else float("nan"),
+        signing=signing / whole if whole else float("nan"),
+        rests=tuple(np.histogram([rest.duration for rest in rests], (0.0, *RESTS, np.inf))[0].tolist()),
+        suspicious=tuple(sorted(found, key=lambda one: (one.start, one.end))),
     )
 
 
@@ -114,7 +178,6 @@ def build_report(
     final: Sequence[Cue],
     signs: Sequence[Sign],
     *,
-    costs: Costs,
     verdict: Verdict,
     summary: Summary,
     texts: Sequence[str],
@@ -130,6 +193,9 @@ def build_report(
     lag = alignment.lag
     whole = len(final) == len(delivered)
     index = {id(sign): j for j, sign in enumerate(signs)}
+    shifts = alignment.shifts or [(0.0, 0.0)] * len(delivered)
+    due = [Span(cue.start + start, cue.end + end) for cue, (start, end) in zip(delivered, shifts, strict=True)]
+    segmentation = diagnose(signs, due)
     return {
         "verdict": asdict(verdict),
         "lag": None
@@ -150,9 +216,11 @@ def build_report(
         "baselines": {
             "delivered": asdict(summary.delivered),
             "lag_only": asdict(summary.lag_only),
-            "joined": None,
+            "joined": asdict(summary.joined),
             "aligned": asdict(summary.aligned),
         },
+        "segmentation": asdict(segmentation) | {"rests": {"up_to": [*RESTS, None], "counts": segmentation.rests}},
+        "cost": alignment.cost,
         "signs": [[sign.start, sign.end, sign.gloss] for sign in signs],
         "phrases": [[span.start, span.end] for span in phrases(signs)],
         "cues": [
@@ -161,16 +229,18 @@ def build_report(
                 "id": cue.id,
                 "text": texts[i],
                 "delivered": [cue.start, cue.end],
+                "lag": list(shifts[i]),
                 "aligned": [final[i].start, final[i].end] if whole else None,
-                "dropped": not alignment.runs[i],
-                "why": None if alignment.runs[i] else "every run of signs would cost more than dropping it",
-                "probability": sure.probability if sure and alignment.runs[i] else None,
+                "pinned": i in alignment.pins,
+                "dropped": not alignment.runs[i] and i not in alignment.pins,
+                "why": _why(alignment, i),
+                "probability": sure.probability if sure and (alignment.runs[i] or i in alignment.pins) else None,
                 "signed": sure.signed if sure else None,
                 "start_interval": list(sure.start) if sure and alignment.runs[i] else None,
                 "end_interval": list(sure.end) if sure and alignment.runs[i] else None,
                 "margin": sure.margin if sure else None,
-                "terms": _terms(cue, alignment, i, costs),
-                "alternatives": [],
+                "terms": _terms(alignment, i),
+                "alternatives": [vars(other) for other in sure.alternatives] if sure else [],
                 "run": _run(alignment.runs[i], index),
                 "reading_speed": speeds[i] if whole else None,
             }
@@ -181,19 +251,23 @@ def build_report(
     }
 
 
-def _terms(cue: Cue, alignment: Alignment, i: int, costs: Costs) -> dict[str, float] | None:
-    """What the run of a cue costs, term by term, without similarities."""
-    run = alignment.runs[i]
-    if not run:
+def _why(alignment: Alignment, i: int) -> str | None:
+    """Why a cue was dropped."""
+    if alignment.runs[i] or i in alignment.pins:
         return None
-    lag = alignment.shifts[i] if alignment.shifts else (0.0, 0.0)
-    start, end = cue.start + lag[0], cue.end + lag[1]
-    gap = sum(max(0.0, after.start - before.end) for before, after in pairwise(run))
+    if alignment.terms is None:
+        return "there are no signs"
+    if alignment.confidence and alignment.confidence[i].signed < SIGNED:
+        return f"without signs in {1 - alignment.confidence[i].signed:.0%} of all alignments, by their weight: too many"
+    return f"every run of signs would cost more than the {alignment.terms[i].drop:g} of dropping it"
+
+
+def _terms(alignment: Alignment, i: int) -> dict[str, float] | None:
+    """What a cue costs, term by term: those of its run, or that of dropping it."""
+    if alignment.terms is None or i in alignment.pins:
+        return None
     return {
-        "start": abs(start - run[0].start),
-        "end": abs(end - run[-1].end),
-        "duration": costs.w_dur * abs(end - start - (run[-1].end - run[0].start)),
-        "gap": costs.w_gap * gap,
+        name: cost for name, cost in vars(alignment.terms[i]).items() if (name == "drop") != bool(alignment.runs[i])
     }
 
 

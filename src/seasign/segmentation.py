@@ -181,9 +181,14 @@ class Gate:
     single: float  # share of the bouts that are one unit, 0 .. 1
 
     def __str__(self) -> str:
+        signs, bouts = (
+            f"{count} {word}{'s' * (count != 1)}" for count, word in ((self.signs, "sign"), (self.bouts, "bout"))
+        )
+        if not self.signs or self.video_rate != self.video_rate:  # NaN: nothing to divide by
+            return f"{signs} in {bouts}"
         return (
-            f"{self.signs} signs in {self.bouts} bouts: {self.rate:.2f} per second of signing, {self.video_rate:.2f} "
-            f"per second of video; {self.signing:.0%} of the video is signing, {self.single:.0%} of the bouts one sign"
+            f"{signs} in {bouts}: {self.rate:.2f} per second of signing, {self.video_rate:.2f} per second of video; "
+            f"{self.signing:.0%} of the video is signing, {self.single:.0%} of the bouts one sign"
         )
 
 

@@ -16,6 +16,7 @@ from seasign.cli.cotrain import cotrain
 from seasign.cli.demo import demo, doctor
 from seasign.cli.embed import embed_signs, embed_text
 from seasign.cli.evaluate import compare_runs, evaluate
+from seasign.cli.explain import explain, pins
 from seasign.cli.search import evaluate_retrieval, search
 from seasign.cli.signing import estimate_poses, segment
 from seasign.cli.train import train
@@ -41,6 +42,9 @@ class Commands(click.Group):
                 return super().invoke(ctx)
             except (InputError, ModuleNotFoundError) as error:
                 line = str(error)
+                if ": no tier " in line and ": choose one of " in line:
+                    named = self.commands[ctx.invoked_subcommand or ""].params
+                    line += f", by {' or '.join(it.opts[0] for it in named if (it.name or '').endswith('_tier'))}"
             except OSError as error:
                 line = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
         click.echo(f"error: {line}", err=True)
@@ -70,6 +74,8 @@ for command in (
     doctor,
     tune,
     calibrate,
+    explain,
+    pins,
 ):
     cli.add_command(command)
 

@@ -1,11 +1,12 @@
 """`align`: the whole job."""
 
 import json
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import numpy as np
@@ -30,10 +31,10 @@ from seasign.cli.signing import is_video, signs_in
 from seasign.confidence import CALIBRATION
 from seasign.formats import POSES, SUBTITLES, TABLES, TIERS, VIDEOS
 from seasign.formats.disk import write_text
-from seasign.formats.tables import read_pins
-from seasign.formats.timed_text import plain
+from seasign.formats.timed_text import plain, prefixed, without
+from seasign.legality import NOT_SIGNED
 from seasign.report import plain_values
-from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, Normalization, Sign
+from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWarning, Normalization, Sign
 
 
 @click.command()
@@ -66,7 +67,8 @@ from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, Normali
 @click.option("--skip", type=COST, help=f"Price of a second of signs between two cues. [default: {Costs.skip:g}]")
 @click.option("--temperature", type=COST, help=f"0: the edges of the best runs. [default: {Costs.temperature:g}]")
 @click.option("--compat", type=click.Choice(["sea"]), help="The published arithmetic, slips included.")
-@click.option("--pins", type=EXISTING, help="A CSV of cue,start,end (cues count from 1): times that are right.")
+@click.option("--touching", type=COST, help="Draw together cues that are no further apart as delivered, such as 0.25.")
+@click.option("--pins", type=EXISTING, help="Times that are right: a CSV of cue,start,end, or tier PINNED of an .eaf.")
 @click.option("--dropped", type=click.Choice(["keep", "shift", "mark", "remove"]), default="shift", show_default=True,
               help="Cues without signs: as delivered, with the lag alone, marked, or left out.")  # fmt: skip
 @click.option("--max-speed", type=COST, help="Characters per second: faster cues stay up longer where there is room.")
@@ -99,7 +101,7 @@ def align(
             f"the similarity has {len(similarity)} rows, but there are {len(delivered.cues)} cues: "
             "compute it from the same files"
         )
-    pins = read_pins(given["pins"], len(delivered.cues)) if given["pins"] else {}
+    pins = seasign.pins(given["pins"], delivered.cues) if given["pins"] else {}
     preset = _settings(given)
     costs, lag, padding = preset.costs, preset.lag, preset.padding
     with ExitStack() as done:
@@ -114,6 +116,7 @@ def align(
             normalization=_normalization(given["normalize"], given["threshold"]),
             lag=lag,
             padding=padding if costs.compat else (0.0, 0.0),
+            touching=given["touching"],
             pins=pins,
             calibration=preset.calibration or CALIBRATION,
         )
@@ -126,7 +129,8 @@ def align(
         if not refused:
             if given["in_place"]:
                 jobs.back_up(subtitles)
-            _write_alignment(output, delivered, final, signs, costs, given["dropped"], (source, signs_from, subtitles))
+            kept = _in_document(delivered, final, dropped, given["dropped"], output)
+            _write_alignment(output, delivered, kept, signs, costs, (source, signs_from, subtitles))
         if given["timeline"] and not refused:
             lanes = {"signs": signs, "delivered": delivered.cues, "aligned": final}
             write_text(given["timeline"], seasign.draw_timeline(lanes))
@@ -134,14 +138,14 @@ def align(
             "schema": seasign.SCHEMA,
             "seasign": seasign.__version__,
             "inputs": {"input": str(source), "subtitles": str(subtitles), "output": None if refused else str(output)},
-            "settings": asdict(costs) | {"lag": lag, "padding": padding, "dropped": given["dropped"]},
+            "settings": asdict(costs)
+            | {"lag": lag, "padding": padding, "dropped": given["dropped"], "touching": given["touching"]},
             "warnings": warned,
         } | seasign.build_report(
             delivered.cues,
             alignment,
             final,
             signs,
-            costs=costs,
             verdict=verdict,
             summary=summary,
             texts=[plain(cue.text) for cue in delivered.cues],
@@ -155,7 +159,7 @@ def align(
         found |= {"output": None if refused else str(output), "warnings": warned}
         click.echo(json.dumps(plain_values(summary.as_json() | found)))
     elif not quiet:
-        _print_summary(summary, alignment, verdict)
+        _print_summary(summary, alignment, lag, verdict)
         click.echo(
             f"wrote     {output}" if not refused else "wrote     nothing; --force writes it all the same", nl=False
         )
@@ -178,9 +182,10 @@ def legal(
         return alignment.cues, None
     lag = np.array(alignment.shifts)
     placed = seasign.place_dropped(delivered, alignment.cues, dropped, given["dropped"], lag)
-    guessed = frozenset() if given["dropped"] == "remove" else dropped
+    left = [i for i in range(len(delivered)) if given["dropped"] != "remove" or i not in dropped]
+    guessed, pinned = ([k for k, i in enumerate(left) if i in some] for some in (dropped, alignment.pins))
     final, legality = seasign.legalize(
-        placed, padding=padding, max_speed=given["max_speed"], dropped=guessed, plain=plain
+        placed, padding=padding, max_speed=given["max_speed"], dropped=guessed, pinned=pinned, plain=plain
     )
     seasign.check_nothing_lost(delivered, final, dropped, given["dropped"])
     return final, legality
@@ -254,27 +259,46 @@ def array(path: Path) -> np.ndarray:
     return array.astype(np.float32) if array.dtype.kind in "iu" else array
 
 
+def _in_document(
+    delivered: seasign.Subtitles, cues: tuple[Cue, ...], dropped: Collection[int], policy: str, output: Path
+) -> seasign.Subtitles:
+    """The cues in the document that they were delivered in, changed as little as `policy` asks for.
+
+    A TTML document stays as it is or goes: what is marked or left out there makes a new file, with a warning.
+    """
+    document = delivered.document
+    changed = [i for i in sorted(dropped) if policy in ("mark", "remove")]
+    if document is None or not changed:
+        return replace(delivered, cues=cues)
+    if document.suffix == ".ttml":
+        if SUBTITLES.get(output.suffix.lower()) == "ttml":
+            what = f"{len(changed)} cues are {'marked' if policy == 'mark' else 'left out'}"
+            warnings.warn(f"{output}: {what}: written anew, without head and styles", InputWarning, stacklevel=2)
+        return seasign.Subtitles(cues)
+    if policy == "remove":
+        return seasign.Subtitles(cues, without(document, delivered.cues, changed))
+    fresh = [i for i in changed if cues[i].text != delivered.cues[i].text]  # the others have their mark already
+    return seasign.Subtitles(cues, prefixed(document, delivered.cues, fresh, NOT_SIGNED))
+
+
 def _write_alignment(
     output: Path,
     delivered: seasign.Subtitles,
-    aligned: tuple[Cue, ...],
+    kept: seasign.Subtitles,
     signs: Sequence[Sign],
     costs: Costs,
-    dropped: str,
     sources: tuple[Path, Path | None, Path],
 ) -> None:
     """Write the moved cues; into an ELAN file, the signs and the cues as delivered too.
 
     Args:
+        kept: The moved cues, in their document.
         sources: INPUT, the file that holds just these signs, and the subtitles.
     """
     if output.suffix.lower() not in TIERS:
-        same = dropped in ("keep", "shift") or (
-            len(aligned) == len(delivered.cues)
-            and all(before.text == after.text for before, after in zip(delivered.cues, aligned, strict=True))
-        )
-        seasign.write(output, replace(delivered, cues=aligned) if same else seasign.Subtitles(aligned))
+        seasign.write(output, kept)
         return
+    aligned = kept.cues
     if costs.compat:  # the published ELAN files cut times to the millisecond below
         aligned = tuple(
             replace(cue, start=int(cue.start * 1000) / 1000, end=int(cue.end * 1000) / 1000) for cue in aligned
@@ -288,7 +312,12 @@ def _write_alignment(
     seasign.write(output, tiers, like=like, media=[source] if source.suffix.lower() in VIDEOS else [])
 
 
-def _print_summary(summary: seasign.Summary, alignment: Alignment, verdict: seasign.Verdict) -> None:
+def _print_summary(
+    summary: seasign.Summary,
+    alignment: Alignment,
+    lag: tuple[float, float] | Literal["auto"],
+    verdict: seasign.Verdict,
+) -> None:
     """What was done, beside what a constant shift would have done, and what to do with it."""
     click.echo(f"moved     {summary.moved} of {summary.cues} cues onto {summary.signs} signs", nl=False)
     click.echo(f"; {summary.unmatched} have no signs" if summary.unmatched else "")
@@ -297,12 +326,12 @@ def _print_summary(summary: seasign.Summary, alignment: Alignment, verdict: seas
     click.echo(f"by        {summary.half:.2f} s in the median, {summary.most:.2f} s at most for 90 %")
     if alignment.lag is not None:
         click.echo(f"lag       {alignment.lag}, estimated")
-    elif alignment.shifts:
-        click.echo("lag       {:+.2f} s at the starts, {:+.2f} s at the ends, given".format(*alignment.shifts[0]))
+    elif lag != "auto":
+        click.echo(f"lag       {lag[0]:+.2f} s at the starts, {lag[1]:+.2f} s at the ends, given")
     click.echo("")
     click.echo("                 overlaps   time on signing   starts on a sign")
-    stages = {"as delivered": summary.delivered, "lag only": summary.lag_only, "aligned": summary.aligned}
-    for name, state in stages.items():
+    stages = {"as delivered": summary.delivered, "lag only": summary.lag_only, "lag and joined": summary.joined}
+    for name, state in (stages | {"aligned": summary.aligned}).items():
         shares = f"{100 * state.on_signing:15.1f} % {100 * state.starts_on_sign:16.1f} %"
         click.echo(f"{name:14}{state.overlaps:11d} {shares}")
     click.echo(f"\nverdict   {verdict}")

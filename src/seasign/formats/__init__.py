@@ -98,6 +98,23 @@ def read_signs(path: Path | str, tier: str = "SIGN") -> tuple[Sign, ...]:
     return signs
 
 
+def pins(path: Path | str, cues: Sequence[Cue]) -> dict[int, tuple[float, float]]:
+    """The times that people set for cues: the index of a cue -> its start and end, in seconds.
+
+    From a .csv or .json of `cue,start,end`, where cues count from 1; or from the tier PINNED of an .eaf, where each
+    annotation is a pin and its value the number or the text of its cue.
+
+    Raises:
+        InputError: A cue that is not there, or is pinned twice; an .eaf without that tier.
+    """
+    module = _module(path, TIERS | TABLES)
+    if Path(path).suffix.lower() in TIERS:
+        marked: dict[int, tuple[float, float]] = module.pins(Path(path), cues)
+        return marked
+    read: dict[int, tuple[float, float]] = module.read_pins(Path(path), len(cues))
+    return read
+
+
 def read_poses(path: Path | str, landmarks: Sequence[str] | None = None) -> Poses:
     """The poses of a .pose or an .npz; only `landmarks`, in their order, when given."""
     poses: Poses = _module(path, POSES).read(Path(path), landmarks)

@@ -1,6 +1,8 @@
 """SignCLIP's training: the published loss, ours against brute force, what learns and what does not, and a whole run."""
 
 import csv
+import subprocess
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -244,6 +246,22 @@ def test_a_start_learns_in_its_heads_or_in_low_rank_and_comes_out_whole(run, cor
     if way == "lora":
         name = "video_encoder.bert.encoder.layer.0.attention.self.query.weight"
         assert torch.linalg.matrix_rank(after[name] - before[name]) <= 2
+
+
+@pytest.mark.slow
+def test_two_processes_look_at_the_pairs_of_both(corpus, tmp_path):
+    path = write_recipe(tmp_path, corpus, 'projection = "l2"', more=f"{NETWORK}[loss]\ntemperature = 0.1\n", epochs=1)
+    losses = []
+    for batch, devices in (6, 1), (3, 2):  # nothing is learned yet, and dropout is all that differs
+        text = path.read_text().replace("batch = 6", f"batch = {batch}").replace("3e-3", "1e-9")
+        other = tmp_path / f"{devices}.toml"
+        other.write_text(f'{text}device = "cpu"\ndevices = {devices}\n')
+        command = [sys.executable, "-m", "seasign", "train", str(other), "-o", str(tmp_path / str(devices))]
+        subprocess.run(command, check=True, capture_output=True)
+        (row,) = csv.DictReader((tmp_path / str(devices) / "training" / "log.csv").read_text().splitlines())
+        losses.append(float(row["loss/infonce"]))
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    assert losses[0] > 2.5  # of three pairs it would be 2.2 at most
 
 
 def test_new_heads_change_nothing_yet(run, corpus, tmp_path):

@@ -13,11 +13,11 @@ from jaxtyping import Float, Float64, Int
 
 from seasign.confidence import CALIBRATION, CERTAIN, TEMPERATURES, UNSIGNED, examine, judge
 from seasign.decoding import Decoder
-from seasign.embedding import NEIGHBOURS, Embedder, compare, normalize, weigh_evidence
+from seasign.embedding import NEIGHBOURS, Embedder, compare, embed_signs, embed_text, normalize, weigh_evidence
 from seasign.lag import CLEAR, estimate_lag, shifts
 from seasign.posterior import infer, infer_at
 from seasign.segmentation import TRAINING_FREE, Segmenter, segment
-from seasign.solver import Problem, lay_out, nearest, pauses, price_list, solve
+from seasign.solver import LONG, Problem, lay_out, nearest, pauses, price_list, solve
 from seasign.solver import times as times_of
 from seasign.types import (
     Alignment,
@@ -73,7 +73,8 @@ def align(
     Args:
         poses: The signer; or the signs that someone else found, and nothing is segmented.
         decoder: Reads the tags of the segmenter; None takes its own for alignment.
-        embedder: Says which signs look like which text; None aligns by time alone. It needs poses.
+        embedder: Says which signs look like which text; None aligns by time alone. One that looks at the signer needs
+            poses. It is asked for nothing where there are no cues or no signs.
         similarity: Raw similarities from elsewhere, in place of `embedder`; higher is better.
         lag: Seconds by which the signing comes after the cues as delivered, for starts and for ends; "auto" finds it,
             and warns when no lag stands out and it is a guess. It is added first.
@@ -95,9 +96,9 @@ def align(
     if embedder is not None:
         if similarity is not None:
             raise InputError("both an embedder and a similarity are given: give one of them")
-        if not isinstance(poses, Poses):
-            raise InputError("an embedder looks at poses, and only signs were given: give poses, or a similarity")
-        similarity = compare(embedder.text([cue.text for cue in cues]), embedder.signs(poses, signs))
+        if cues and signs:
+            seen = poses if isinstance(poses, Poses) else None
+            similarity = compare(embed_text([cue.text for cue in cues], embedder), embed_signs(seen, signs, embedder))
     if not cues or not signs:
         return assign(cues, signs, similarity, costs=costs, normalization=normalization)
     found, by = None, np.broadcast_to(np.array(0 if lag == "auto" else lag, float).reshape(-1, 1), (2, len(cues)))
@@ -387,7 +388,8 @@ def _itemize(
         solved.similarity,
     )
     dropped = np.where(taken | given, 0.0, costs.drop or 0.0)
-    skipped = np.where(follows, (costs.skip or 0.0) * (lengths[first] - lengths[stop[last]]), 0.0)
+    left = (costs.skip or 0.0) * np.where(follows, lengths[first] - lengths[stop[last]], 0.0)
+    skipped = left if costs.hole is None else np.minimum(left, costs.hole + LONG * left)
     terms: Float64[np.ndarray, "cues terms"] = np.column_stack((np.where(taken, runs, 0.0).T, dropped, skipped))
     return terms
 
@@ -550,7 +552,7 @@ def _check(
         if not finite.all():
             number, span = int(finite.argmin()) + 1, spans[int(finite.argmin())]
             raise InputError(f"{kind} {number} goes from {span.start} to {span.end} s: times must be finite")
-    for name in "w_dur", "w_gap", "w_sim", "max_gap", "drop", "skip", "temperature":
+    for name in "w_dur", "w_gap", "w_sim", "max_gap", "drop", "skip", "hole", "temperature":
         price = getattr(costs, name)
         if price is not None and not (price >= 0 and (isfinite(price) or name == "max_gap")):
             raise InputError(f"{name} is {price}: expected a number from 0 on")

@@ -13,6 +13,7 @@ import numpy as np
 
 import seasign
 from seasign import jobs
+from seasign.cli.embed import CACHE, NAME, TAGS, WHAT, choose_embedder, embed_both, landmarks_of
 from seasign.cli.options import (
     COST,
     ESTIMATION,
@@ -27,9 +28,9 @@ from seasign.cli.options import (
     Pair,
     options,
 )
-from seasign.cli.signing import is_video, signs_in
+from seasign.cli.signing import choose_segmenter, is_video, poses_in, signs_in
 from seasign.confidence import CALIBRATION
-from seasign.formats import POSES, SUBTITLES, TABLES, TIERS, VIDEOS
+from seasign.formats import EMBEDDINGS, POSES, SUBTITLES, TABLES, TIERS, VIDEOS
 from seasign.formats.disk import write_text
 from seasign.formats.timed_text import plain, prefixed, without
 from seasign.legality import NOT_SIGNED
@@ -48,8 +49,13 @@ from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWa
 @click.option("--subtitle-tier", help="Where the subtitles are, in an ELAN file. [default: SUBTITLE]")
 @options(SEGMENTATION)
 @click.option("--similarity", type=EXISTING, help="A .npy of cues x signs, higher is better.")
-@click.option("--cue-embeddings", type=EXISTING, help="A .npy of cues x dimensions; needs --sign-embeddings.")
-@click.option("--sign-embeddings", type=EXISTING, help="A .npy of signs x dimensions, from the same model.")
+@click.option("--cue-embeddings", type=EXISTING,
+              help="What embed-text wrote, or a .npy of cues x dimensions; needs --sign-embeddings.")  # fmt: skip
+@click.option("--sign-embeddings", type=EXISTING,
+              help="What embed-signs wrote, or a .npy of signs x dimensions, from the same model.")  # fmt: skip
+@click.option("--embedder", metavar=NAME, help=WHAT)
+@TAGS
+@CACHE
 @click.option("--normalize", type=click.Choice(["softmax", "z-score", "sinkhorn", "columns", "softmax+columns"]),
               help="How similarities become rewards, as published. [default: by their evidence]")  # fmt: skip
 @click.option("--threshold", type=Number(), default=0.0, show_default=True, help="Rewards up to this count as none.")
@@ -95,7 +101,11 @@ def align(
     tier = given["subtitle_tier"] or ("SUBTITLE" if subtitles.suffix.lower() in TIERS else None)
     delivered = seasign.read_cues(subtitles, tier, skip_broken=given["skip_broken"])
     others = seasign.read_signs(given["extra"], given["sign_tier"]) if given["extra"] else None
-    similarity = _similarity(given["similarity"], given["cue_embeddings"], given["sign_embeddings"])
+    similarity, space, embedded = _similarity(given, delivered.cues)
+    embedder = choose_embedder(given["embedder"], given["tags"]) if given["embedder"] else None
+    seen = landmarks_of(embedder) if embedder else ()
+    ready = given["signs"] or source.suffix.lower() in TIERS | TABLES
+    chosen = None if ready else choose_segmenter(given, "alignment")
     if similarity is not None and len(similarity) != len(delivered.cues):
         raise InputError(
             f"the similarity has {len(similarity)} rows, but there are {len(delivered.cues)} cues: "
@@ -105,9 +115,19 @@ def align(
     preset = _settings(given)
     costs, lag, padding = preset.costs, preset.lag, preset.padding
     with ExitStack() as done:
-        signs, signs_from = signs_in(given["signs"] or source, given, output, quiet or as_json, done)
+        poses = None
+        if source.suffix.lower() not in TIERS | TABLES and (seen or chosen):
+            poses = poses_in(source, given, output, quiet or as_json, done, seen)
+        signs, signs_from = signs_in(given["signs"] or source, poses, chosen, given, quiet or as_json)
         if others is not None:
             signs, signs_from = seasign.merge(signs, others), None
+        _check_same(embedded, signs)
+        if embedder is not None and signs and delivered.cues:
+            text, clips = embed_both(delivered.cues, signs, poses, embedder, given["cache"])
+            similarity, space = seasign.compare(text, clips), clips.space
+            if not (quiet or as_json):
+                click.echo(f"compared  {len(text.vectors)} texts with {len(clips.vectors)} signs, by {space}")
+        del poses
         alignment = seasign.align(
             signs,
             delivered.cues,
@@ -139,7 +159,8 @@ def align(
             "seasign": seasign.__version__,
             "inputs": {"input": str(source), "subtitles": str(subtitles), "output": None if refused else str(output)},
             "settings": asdict(costs)
-            | {"lag": lag, "padding": padding, "dropped": given["dropped"], "touching": given["touching"]},
+            | {"lag": lag, "padding": padding, "dropped": given["dropped"], "touching": given["touching"]}
+            | ({"embeddings": space} if space else {}),
             "warnings": warned,
         } | seasign.build_report(
             delivered.cues,
@@ -208,7 +229,8 @@ def _check_files(source: Path, subtitles: Path, output: Path, given: Mapping[str
         outputs["the timeline"] = (given["timeline"], [".svg"])
     if given["report"]:
         outputs["the report"] = (given["report"], [".json", ".html"])
-    if not given["signs"] and is_video(source, "video, poses or signs", POSES | TIERS | TABLES) and given["poses"]:
+    looked_at = not given["signs"] or (given["embedder"] and given["poses"])
+    if looked_at and is_video(source, "video, poses or signs", POSES | TIERS | TABLES) and given["poses"]:
         if given["poses"].exists():
             inputs.append(given["poses"])
         else:
@@ -237,13 +259,44 @@ def _normalization(name: str | None, threshold: float) -> Normalization:
     return Normalization(None if rows == "columns" else rows, bool(columns) or rows == "columns", threshold)  # type: ignore[arg-type]
 
 
-def _similarity(matrix: Path | None, text: Path | None, signs: Path | None) -> np.ndarray | None:
-    """The matrix, or the one that two files of embeddings make."""
-    if (text is None) != (signs is None) or (matrix and text):
-        raise click.UsageError("give --similarity, or both --cue-embeddings and --sign-embeddings")
-    if text and signs:
-        return seasign.compare(Embeddings(array(text), "given"), Embeddings(array(signs), "given"))
-    return array(matrix) if matrix else None
+def _similarity(
+    given: Mapping[str, Any], cues: Sequence[Cue]
+) -> tuple[np.ndarray | None, str | None, Sequence[Sign | Cue]]:
+    """The matrix, or the one that two files of embeddings make; then also their space, and the signs they are of."""
+    matrix, text, signs = (given[name] for name in ("similarity", "cue_embeddings", "sign_embeddings"))
+    if (text is None) != (signs is None) or sum(one is not None for one in (matrix, text, given["embedder"])) > 1:
+        raise click.UsageError("give --embedder, or --similarity, or both --cue-embeddings and --sign-embeddings")
+    if given["embedder"] is None and (given["tags"] or given["cache"]):
+        raise click.UsageError("--tags and --cache go with --embedder")
+    if not text:
+        return array(matrix) if matrix else None, None, ()
+    (said, texts), (shown, embedded) = _embeddings(text), _embeddings(signs)
+    for kind, path, items in (Cue, text, texts), (Sign, signs, embedded):
+        if any(not isinstance(one, kind) for one in items):
+            raise InputError(f"{path}: holds {'signs' if kind is Cue else 'texts'}: these are the other embeddings")
+    for number, (before, now) in enumerate(zip(texts, cues, strict=False), 1):
+        if isinstance(before, Cue) and before.text != plain(now.text):
+            raise InputError(
+                f"{text}: cue {number} was {before.text!r:.40}, and is now {now.text!r:.40}: embed these cues"
+            )
+    return seasign.compare(said, shown), said.space, embedded
+
+
+def _check_same(embedded: Sequence[Sign | Cue], signs: Sequence[Sign]) -> None:
+    """Refuse embeddings of signs that are elsewhere."""
+    for number, (before, now) in enumerate(zip(embedded, signs, strict=False), 1):
+        if abs(before.start - now.start) > 0.001 or abs(before.end - now.end) > 0.001:
+            raise InputError(
+                f"sign {number} was embedded at {before.start:.3f} to {before.end:.3f} s, and is now at "
+                f"{now.start:.3f} to {now.end:.3f} s: embed these signs"
+            )
+
+
+def _embeddings(path: Path) -> tuple[Embeddings, Sequence[Sign | Cue]]:
+    """Embeddings, and of what they are, if their file says."""
+    if path.suffix.lower() in EMBEDDINGS:
+        return seasign.read_embeddings(path)
+    return Embeddings(array(path), "given"), ()
 
 
 def array(path: Path) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The signer: `estimate-poses`, `segment`, and the signs that `align` starts from."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -76,9 +76,11 @@ def segment(poses: Path, output: Path, one_per_bout: bool, quiet: bool, as_json:
         raise click.UsageError("--one-per-bout goes with the training-free segmenter")
     filmed = is_video(poses, "video or poses", POSES)
     jobs.check_outputs({"signs": (output, TIERS | TABLES)}, [poses])
-    chosen = replace(seasign.TRAINING_FREE, one_per_bout=True) if one_per_bout else load_segmenter(segmenter)
+    chosen = choose_segmenter(given, "annotation", one_per_bout=one_per_bout)
     with ExitStack() as done:
-        signs, phrases, gate = segmented(poses, chosen, "annotation", given, output, quiet or as_json, done)
+        seen = poses_in(poses, given, output, quiet or as_json, done)
+        signs, phrases, gate = segmented(seen, *chosen)
+        del seen
         if output.suffix.lower() in TIERS:
             like = output if output.exists() else None
             tiers = jobs.beside({"SIGN": signs, "PHRASE": phrases}, like)
@@ -92,51 +94,62 @@ def segment(poses: Path, output: Path, one_per_bout: bool, quiet: bool, as_json:
 
 
 def signs_in(
-    source: Path, given: Mapping[str, Any], output: Path, quiet: bool, done: ExitStack
+    source: Path,
+    poses: Poses | None,
+    chosen: tuple[seasign.Segmenter, Decoder] | None,
+    given: Mapping[str, Any],
+    quiet: bool,
 ) -> tuple[tuple[Sign, ...], Path | None]:
-    """The signs in a file of signs, poses or video; and that file, if they stand in it."""
-    if source.suffix.lower() in TIERS | TABLES:
+    """The signs in a file of signs, and that file; or those that the chosen segmenter finds in the poses."""
+    if poses is None or chosen is None:
         return seasign.read_signs(source, given["sign_tier"]), source
-    segmenter = load_segmenter(given["segmenter"])
-    signs, _, gate = segmented(source, segmenter, "alignment", given, output, quiet, done)
+    signs, _, gate = segmented(poses, *chosen)
     if not quiet:
         click.echo(f"signs     {gate}")
     return signs, None
 
 
-def load_segmenter(name: str) -> seasign.Segmenter:
-    """The default, or a network by its published name or in a folder."""
-    return seasign.TRAINING_FREE if name == "training-free" else checkpoints.load_segmenter(name)
+def choose_segmenter(
+    given: Mapping[str, Any], purpose: Purpose, *, one_per_bout: bool = False
+) -> tuple[seasign.Segmenter, Decoder]:
+    """The default, or a network by its published name or in a folder; and what reads its tags."""
+    if given["decoder"] and given["thresholds"]:
+        raise click.UsageError("give --decoder or --thresholds")
+    segmenter: seasign.Segmenter = replace(seasign.TRAINING_FREE, one_per_bout=one_per_bout)
+    if given["segmenter"] != "training-free":
+        segmenter = checkpoints.load_segmenter(given["segmenter"])
+    asked: Decoder | None = given["thresholds"] or DECODERS.get(given["decoder"])
+    return segmenter, asked or choose_decoder(segmenter, purpose)
 
 
 def segmented(
-    source: Path,
-    segmenter: seasign.Segmenter,
-    purpose: Purpose,
-    given: Mapping[str, Any],
-    output: Path,
-    quiet: bool,
-    done: ExitStack,
+    poses: Poses, segmenter: seasign.Segmenter, decoder: Decoder
 ) -> tuple[tuple[Sign, ...], tuple[Span, ...], Gate]:
-    """The signs and phrases in poses or a video, in the time of the video, and the gate."""
-    if given["decoder"] and given["thresholds"]:
-        raise click.UsageError("give --decoder or --thresholds")
-    asked: Decoder | None = given["thresholds"] or DECODERS.get(given["decoder"])
-    decoder = asked or choose_decoder(segmenter, purpose)
-    poses = _poses(source, given, output, quiet, done)
+    """The signs and phrases in poses, in the time of the video, and the gate."""
     tags = segmenter.tag(poses)
     signs = find_signs(tags, decoder)
     phrases = find_phrases(tags, signs, choose_decoder(segmenter, "phrases"))
     return jobs.in_video(signs, poses), jobs.in_video(phrases, poses), seasign.gate(signs, poses)
 
 
-def _poses(source: Path, given: Mapping[str, Any], output: Path, quiet: bool, done: ExitStack) -> Poses:
-    """The poses in a file, or those of a video: estimated now, unless they were kept."""
+def poses_in(
+    source: Path,
+    given: Mapping[str, Any],
+    output: Path,
+    quiet: bool,
+    done: ExitStack,
+    landmarks: Collection[str] = (),
+) -> Poses:
+    """The poses in a file, or those of a video: estimated now, unless they were kept.
+
+    Args:
+        landmarks: Those of the face that are needed, too.
+    """
     if source.suffix.lower() in POSES:
-        return jobs.read_body(source)
+        return jobs.read_body(source, landmarks)
     keep = given.get("poses")
     if keep and keep.exists():
-        return jobs.read_kept(keep, source, crop=given["crop"], static=given["static"])
+        return jobs.read_kept(keep, source, crop=given["crop"], static=given["static"], wanted=landmarks)
     poses = _estimated(source, given, keep or output, quiet, done)
     if keep:
         seasign.write(keep, poses)

@@ -17,7 +17,7 @@ from seasign.embedding import NEIGHBOURS, Embedder, compare, embed_signs, embed_
 from seasign.lag import CLEAR, estimate_lag, shifts
 from seasign.posterior import infer, infer_at
 from seasign.segmentation import TRAINING_FREE, Segmenter, segment
-from seasign.solver import Problem, lay_out, nearest, pauses, price_list, solve
+from seasign.solver import LONG, Problem, lay_out, nearest, pauses, price_list, solve
 from seasign.solver import times as times_of
 from seasign.types import (
     Alignment,
@@ -388,7 +388,8 @@ def _itemize(
         solved.similarity,
     )
     dropped = np.where(taken | given, 0.0, costs.drop or 0.0)
-    skipped = np.where(follows, (costs.skip or 0.0) * (lengths[first] - lengths[stop[last]]), 0.0)
+    left = (costs.skip or 0.0) * np.where(follows, lengths[first] - lengths[stop[last]], 0.0)
+    skipped = left if costs.hole is None else np.minimum(left, costs.hole + LONG * left)
     terms: Float64[np.ndarray, "cues terms"] = np.column_stack((np.where(taken, runs, 0.0).T, dropped, skipped))
     return terms
 
@@ -551,7 +552,7 @@ def _check(
         if not finite.all():
             number, span = int(finite.argmin()) + 1, spans[int(finite.argmin())]
             raise InputError(f"{kind} {number} goes from {span.start} to {span.end} s: times must be finite")
-    for name in "w_dur", "w_gap", "w_sim", "max_gap", "drop", "skip", "temperature":
+    for name in "w_dur", "w_gap", "w_sim", "max_gap", "drop", "skip", "hole", "temperature":
         price = getattr(costs, name)
         if price is not None and not (price >= 0 and (isfinite(price) or name == "max_gap")):
             raise InputError(f"{name} is {price}: expected a number from 0 on")

@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float64, Int
 from seasign.types import Costs, Span
 
 TIE = 1e-9  # gains closer than this are equal: far above rounding, far below what a millisecond costs
+LONG = 1 / 6  # what a second of signs in a hole costs, as a share of what it costs outside of one
 CHUNK = 200_000  # numbers per table that is laid out ahead of the loop over cues
 
 
@@ -78,6 +79,7 @@ class Prices:
     w_sim: Float64[np.ndarray, " settings"]
     drop: Float64[np.ndarray, " settings"] | None = None  # per dropped cue
     skip: Float64[np.ndarray, " settings"] | None = None  # per second of a skipped sign
+    hole: Float64[np.ndarray, " settings"] | None = None  # once between two runs; a second then costs LONG as much
 
     def __len__(self) -> int:
         return len(self.w_dur)
@@ -92,6 +94,7 @@ class Sweep:
     """The cues gone through once, from the first to the last. Rows are cues, then settings."""
 
     state: Float64[np.ndarray, "rows settings states"]  # before cue i: the gain so far, by the sign that is free next
+    left: Float64[np.ndarray, "rows settings"]  # the first state, if what the window has left behind is in a hole
     free: Float64[np.ndarray, "cues settings states"]  # the same in the window of cue i, when signs have been skipped
     take: Float64[np.ndarray, "cues settings width"]  # of the cues 0..i when cue i takes a run that ends at the column
     totals: Float64[np.ndarray, "cues settings"]  # of the cues 0..i alone
@@ -129,7 +132,8 @@ def price_list(settings: Sequence[Costs]) -> Prices:
     w_dur, w_gap, w_sim = (
         np.array([getattr(costs, name) for costs in settings], float) for name in ("w_dur", "w_gap", "w_sim")
     )
-    return Prices(w_dur, w_gap, w_sim, column("drop"), column("skip"))
+    skip = column("skip")
+    return Prices(w_dur, w_gap, w_sim, column("drop"), skip, None if skip is None else column("hole"))
 
 
 def lay_out(cues: Sequence[Span], signs: Sequence[Span], costs: Costs = Costs()) -> Problem:
@@ -207,33 +211,35 @@ def sweep(
     if prices.skip is None:
         state[:, 1] = 0  # the window before the first cue starts at sign -1
     states, takes = np.empty((cues + 1, count, width + 1)), np.empty((cues, count, width))
-    frees, totals = np.empty_like(states[1:]), np.empty((cues, count))
+    frees, totals, lefts = np.empty_like(states[1:]), np.empty((cues, count)), np.empty((cues + 1, count))
+    left, fee = nothing, None if prices.hole is None else prices.hole[:, None] / temperature
     drop = np.full((count, 1), -np.inf) if prices.drop is None else -prices.drop[:, None] / temperature
     prefix = np.full((count, width + 1), -np.inf)
     ended = nothing  # the last run was taken: the signs that are left are free
     for table in laid or tables(problem, prices, plus, temperature):
         stacked = np.full((count, table.levels * width + 1), -np.inf)
         for row, cue in enumerate(range(table.start, table.stop)):
-            states[cue] = state[:, :-1]
-            frees[cue], kept = _open(table, row, state, untaken, plus)
+            states[cue], lefts[cue] = state[:, :-1], left[:, 0]
+            frees[cue], kept, left = _open(table, row, state, left, fee, untaken, plus)
             free = frees[cue, :, :width]
             if table.whole:
                 plus.accumulate(free + table.rising[row], axis=1, out=prefix[:, 1:])
-                left = _pick(prefix, table.left[row, 0])
+                up = _pick(prefix, table.left[row, 0])
             else:
-                left = _ranges(free + table.rising[row], table.left[row], stacked, plus)
-            right = _ranges(free + table.falling[row], table.right[row], stacked, plus)
-            left += table.longer[row]
-            right += table.shorter[row]
-            take = plus(left, right, out=takes[cue])
+                up = _ranges(free + table.rising[row], table.left[row], stacked, plus)
+            down = _ranges(free + table.falling[row], table.right[row], stacked, plus)
+            up += table.longer[row]
+            down += table.shorter[row]
+            take = plus(up, down, out=takes[cue])
             kept += drop
+            left = left + drop
             plus(kept[:, 1:-1], take, out=kept[:, 1:-1])
             state = kept
             untaken = untaken + drop
             ended = plus(ended + drop, plus.reduce(take, axis=1, keepdims=True))
             totals[cue] = plus(ended, untaken)[:, 0]
-    states[cues] = state[:, :-1]
-    return Sweep(states, frees, takes, totals)
+    states[cues], lefts[cues] = state[:, :-1], left[:, 0]
+    return Sweep(states, lefts, frees, takes, totals)
 
 
 def solve(problem: Problem, prices: Prices) -> Solution:
@@ -416,21 +422,32 @@ def _open(
     table: Table,
     row: int,
     state: Float64[np.ndarray, "settings places"],
+    left: Float64[np.ndarray, "settings 1"],
+    fee: Float64[np.ndarray, "settings 1"] | None,
     untaken: Float64[np.ndarray, "settings 1"],
     plus: np.ufunc,
-) -> tuple[Float64[np.ndarray, "settings states"], Float64[np.ndarray, "settings places"]]:
+) -> tuple[
+    Float64[np.ndarray, "settings states"], Float64[np.ndarray, "settings places"], Float64[np.ndarray, "settings 1"]
+]:
     """The states before a cue, moved into its window: those its run may start from, and those it may be dropped in.
 
-    Before a run signs may be skipped. A dropped cue leaves the state as it is, unless the window has left it behind:
-    then the signs up to the window are skipped.
+    Before a run signs may be skipped, second by second or as a hole, which costs its fee and then less. A dropped cue
+    leaves the state as it is, unless the window has left it behind: then the signs up to the window are skipped, and
+    since both ways are open, the first state has two values.
     """
-    if table.skipped is None or table.skipped_before is None:
-        return state[:, 1:], _pick(state, table.kept[row])
     kept = _pick(state, table.kept[row])
+    if table.skipped is None or table.skipped_before is None:
+        return state[:, 1:], kept, left
     reached = plus.accumulate(state[:, :-1] - table.skipped_before[row], axis=1)
     free = _pick(reached, table.moved[row]) + table.skipped[row]
     kept[:, 0] = free[:, 0]
-    return plus(free, untaken, out=free), kept
+    plus(free, untaken, out=free)
+    if fee is None:
+        return free, kept, left
+    behind = state[:, :-1] - LONG * table.skipped_before[row]
+    behind[:, :1] = left - LONG * table.skipped_before[row, :, :1]
+    through = _pick(plus.accumulate(behind, axis=1, out=behind), table.moved[row]) + LONG * table.skipped[row]
+    return plus(free, through - fee, out=free), kept, through[:, :1]
 
 
 def _ranges(
@@ -488,6 +505,7 @@ def _backtrack(
     last_taken = cues - 1 - ending[::-1].argmax(axis=0)
     last_taken[ending.max(axis=0) < found.total - TIE] = -1  # every cue is dropped
     column = np.full(count, -1)  # the state after the cue; -1: before the first run, or after the last
+    hole = np.zeros(count, int)  # 1: the signs between the cue and the run after it are a hole
     final = set(last_taken.tolist())
     for table in laid or tables(problem, prices, backwards=True):
         for row in reversed(range(table.stop - table.start)):
@@ -521,12 +539,23 @@ def _backtrack(
                 reach = np.minimum(np.where(taken, opened, 0) + table.shift[row], width)
                 some = slice(0, int(reach[inside].max()) + 1)
                 earlier = found.state[cue, :, some] - table.skipped_before[row, :, some]
+                ways = [earlier]
+                if prices.hole is not None:
+                    through = found.state[cue, :, some] - LONG * table.skipped_before[row, :, some]
+                    through[:, 0] = found.left[cue] - LONG * table.skipped_before[row, :, 0]
+                    ways.append(through)
                 if count > 1:
-                    earlier[columns[some] > reach[:, None]] = -np.inf
-                nearest_state = some.stop - 1 - _earliest(earlier[:, ::-1])
-                came = earlier[settings, nearest_state] + table.skipped[row, settings, opened]
-                source = np.where(taken | (column == 0), nearest_state, column + table.shift[row])
-                source[taken & (found.free[cue, settings, opened] > came + TIE)] = -1  # all cues before are dropped
+                    for way in ways:
+                        way[columns[some] > reach[:, None]] = -np.inf
+                at = np.stack([some.stop - 1 - _earliest(way[:, ::-1]) for way in ways])
+                came = np.stack([way[settings, state] for way, state in zip(ways, at, strict=True)])
+                came[0] += table.skipped[row, settings, opened]
+                if prices.hole is not None:
+                    came[1] += LONG * table.skipped[row, settings, opened] - prices.hole
+                hole = np.where(taken, came.argmax(axis=0), hole)
+                source = np.where(taken | (column == 0), at[hole, settings], column + table.shift[row])
+                untaken = found.free[cue, settings, opened] > came.max(axis=0) + TIE  # all cues before are dropped
+                source[taken & untaken] = -1
             column = np.where(inside, source, column)
     return first, stop
 

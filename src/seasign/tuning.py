@@ -31,12 +31,14 @@ RANGES = {  # what is drawn from; the published settings lie within
     "w_sim": (1.0, 30.0),  # where there are similarities
     "drop": (2.0, 20.0),
     "skip": (3.0, 50.0),
+    "hole": (3.0, 30.0),
     "max_gap": (4.0, 16.0),  # seconds
     "lag": (0.0, 4.0),  # seconds, of the starts
     "longer": (-0.6, 0.8),  # seconds by which the lag of the ends is longer
     "padding": (0.0, 1.0),  # seconds, of the ends alone: starts before the signing would only hedge against misses
 }
-PRICES, PUBLISHED = ("w_dur", "w_gap", "w_sim", "drop", "skip"), ("w_dur", "w_gap", "w_sim")  # drawn by their logarithm
+PRICES = "w_dur", "w_gap", "w_sim", "drop", "skip", "hole"  # drawn by their logarithm
+PUBLISHED = "w_dur", "w_gap", "w_sim"
 ROOM = 4_000_000  # numbers in a table of the solver
 
 

@@ -151,6 +151,7 @@ class Costs:
     window: int | None = 50  # how many signs nearest to a cue it may end on; None: all
     drop: float | None = 6.0  # per cue that gets no sign; None: every cue gets one
     skip: float | None = 12.0  # per second of signs left between two runs; None: runs leave no holes
+    hole: float | None = 8.0  # once, for signs left whose seconds then cost a sixth of `skip`; None: all cost the same
     temperature: float = 0.4  # by how much more an alignment costs that is e times less likely; 0: only the best counts
     compat: Literal["sea"] | None = None  # "sea": the published arithmetic, slips included; nothing dropped or skipped
 
@@ -252,7 +253,7 @@ class Alignment:
     cues: tuple[Cue, ...]
     runs: tuple[tuple[Sign, ...], ...]  # runs[i]: the signs of cue i; empty when it was dropped
     boundaries: tuple[int, ...]  # in order of time: cue i took signs from b[i] on; the last is the end of the last run
-    cost: float  # the least total cost
+    cost: float  # of these runs: the least there is, unless doubtful cues were dropped on top
     confidence: tuple[Confidence, ...] | None = None  # one per cue
     lag: Lag | None = None  # as it was estimated, if it was
     shifts: tuple[tuple[float, float], ...] | None = None  # the lag of each cue's start and end, added first

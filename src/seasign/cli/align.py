@@ -71,6 +71,7 @@ from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWa
 )
 @click.option("--drop", type=COST, help=f"Price of a cue that gets no sign. [default: {Costs.drop:g}]")
 @click.option("--skip", type=COST, help=f"Price of a second of signs between two cues. [default: {Costs.skip:g}]")
+@click.option("--hole", type=COST, help=f"Price of a hole, in which a second costs a sixth. [default: {Costs.hole:g}]")
 @click.option("--temperature", type=COST, help=f"0: the edges of the best runs. [default: {Costs.temperature:g}]")
 @click.option("--compat", type=click.Choice(["sea"]), help="The published arithmetic, slips included.")
 @click.option("--touching", type=COST, help="Draw together cues that are no further apart as delivered, such as 0.25.")
@@ -241,7 +242,7 @@ def _check_files(source: Path, subtitles: Path, output: Path, given: Mapping[str
 def _settings(given: Mapping[str, Any]) -> seasign.Preset:
     """The preset or the default, with what was given in its place."""
     preset: seasign.Preset = given["preset"]
-    names = ("w_dur", "w_gap", "w_sim", "max_gap", "drop", "skip", "temperature")
+    names = ("w_dur", "w_gap", "w_sim", "max_gap", "drop", "skip", "hole", "temperature")
     costs = {name: given[name] for name in names if given[name] is not None}
     if given["window"] is not None:
         costs["window"] = given["window"] or None

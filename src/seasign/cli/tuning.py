@@ -84,7 +84,7 @@ def _print_tuning(tuning: seasign.Tuning, examples: Mapping[str, seasign.Example
     """What was found, beside what needs no search."""
     costs, padding = tuning.preset.costs, tuning.preset.padding[1]
     similar = any(one.similarity is not None for one in examples.values())
-    names = ["w_dur", "w_gap", *["w_sim"] * similar, "max_gap", *([] if costs.compat else ["drop", "skip"])]
+    names = ["w_dur", "w_gap", *["w_sim"] * similar, "max_gap", *([] if costs.compat else ["drop", "skip", "hole"])]
     lag = tuning.preset.lag
     click.echo(f"episodes  {len(examples)}, with {sum(len(one.cues) for one in examples.values())} cues")
     click.echo(f"tried     {settings} settings; the best:")

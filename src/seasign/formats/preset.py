@@ -12,7 +12,7 @@ from seasign.formats.disk import read_text, write_text
 from seasign.types import Calibration, Costs, InputError, Preset
 
 SCHEMA = "seasign-preset/1"  # a change that breaks a reader changes the number
-NONE = "window", "drop", "skip"  # costs that null turns off
+NONE = "window", "drop", "skip", "hole"  # costs that null turns off
 NUMBERS = re.compile(r"\[[-+.,\dea-z\s]*\]")  # a list of them, in a line of its own each
 KEYS = {"schema", *(field.name for field in fields(Preset))}
 

@@ -18,12 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from results import record
 
 import seasign
 from seasign import checkpoints
 from seasign.corpora import traduttore
 from seasign.corpora.clips import Clip
+from seasign.embedding import compare
 from seasign.training.concatenation import Joining, concatenate, find_sign
 from seasign.types import Cue, InputWarning, Poses, Sign
 
@@ -64,32 +66,37 @@ def main(data: Path, runs: Path) -> None:
     clips = traduttore.read(data)
     sessions = sorted({str(clip.signer) for clip in clips})
     for most in (1, 3):
-        for jitter in (JITTER, 0.0):
-            found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-            for session in sessions:
-                own = [clip for clip in clips if clip.signer == session and clip.text != "large"]
-                if len({clip.text for clip in own}) < 4:
-                    continue
-                embedder = checkpoints.load_embedder(runs / f"{session.replace(' ', '')}-seed0")
-                for seed in range(EPISODES):
-                    poses, _, truth = stitch(own, seed, most)
-                    for name, score in scores(poses, truth, deliver(truth, seed, jitter), embedder).items():
-                        found[name][session].append(score)
-            words = "one word a cue" if most == 1 else f"one to {most} words a cue"
-            report(f"stitched traduttore_asl, {words}, {f'jitter {jitter} s' if jitter else 'no jitter'}", found)
+        found: dict[float, dict[str, dict[str, list[float]]]] = {
+            jitter: defaultdict(lambda: defaultdict(list)) for jitter in (JITTER, 0.0)
+        }
+        for session in sessions:
+            own = [clip for clip in clips if clip.signer == session and clip.text != "large"]
+            if len({clip.text for clip in own}) < 4:
+                continue
+            embedder = checkpoints.load_embedder(runs / f"{session.replace(' ', '')}-seed0")
+            for seed in range(EPISODES):
+                poses, _, truth = stitch(own, seed, most)
+                signs = seasign.segment(poses, purpose="alignment")
+                similarity = compare(embedder.text([cue.text for cue in truth]), embedder.signs(poses, signs))
+                for jitter, ways in found.items():
+                    for name, score in scores(signs, truth, deliver(truth, seed, jitter), similarity).items():
+                        ways[name][session].append(score)
+        words = "one word a cue" if most == 1 else f"one to {most} words a cue"
+        for jitter, ways in found.items():
+            report(f"stitched traduttore_asl, {words}, {f'jitter {jitter} s' if jitter else 'no jitter'}", ways)
 
 
 def scores(
-    poses: Poses, truth: Sequence[Cue], delivered: Sequence[Cue], embedder: seasign.Embedder
+    signs: Sequence[Sign], truth: Sequence[Cue], delivered: Sequence[Cue], similarity: Float[np.ndarray, "cues signs"]
 ) -> dict[str, float]:
     """F1@.50 of every way to place the cues."""
     found = {
         "delivered: lag unknown": f1(truth, delivered),
         "delivered: lag given": f1(truth, seasign.shift(delivered, (EARLY, EARLY))),
     }
-    for name, one in ("by time alone", None), ("with SignCLIP", embedder):
+    for name, one in ("by time alone", None), ("with SignCLIP", similarity):
         for how, lag in ("lag unknown", "auto"), ("lag given", (EARLY, EARLY)):
-            placed = seasign.align(poses, delivered, embedder=one, lag=lag)  # type: ignore[arg-type]
+            placed = seasign.align(signs, delivered, similarity=one, lag=lag)  # type: ignore[arg-type]
             found[f"{name}: {how}"] = f1(truth, placed.cues)
     for how in "lag unknown", "lag given":
         found[f"gain: {how}"] = found[f"with SignCLIP: {how}"] - found[f"by time alone: {how}"]

@@ -160,7 +160,12 @@ class Towers(nn.Module):
         """The vectors of the clips and of their texts, the scale of scores, and their bias."""
         clips = self._embed(self.network.clips, batch.frames, batch.frames_there)
         texts = self._embed(self.network.texts, batch.tokens, batch.tokens_there)[batch.own]
-        return clips.float(), texts.float(), self.scale.clamp(max=log(100)).exp(), self.bias
+        return clips.float(), texts.float(), self.sharpness, self.bias
+
+    @property
+    def sharpness(self) -> Tensor:
+        """One over the temperature, 100 at most, as in CLIP (arXiv:2103.00020)."""
+        return self.scale.clamp(max=log(100)).exp()
 
     def _embed(self, tower: Callable[[Tensor, Tensor], Tensor], rows: Tensor, there: Tensor) -> Tensor:
         """Rows in chunks, whose activations are thrown away and computed again when gradients come by.
@@ -322,7 +327,7 @@ class Pairing:
     def _valid_loss(self, clips: np.ndarray, texts: np.ndarray, prompts: Sequence[str]) -> float:
         """The mean over batches, in an order that never changes."""
         said = np.array([self.said.index(text) for text in prompts])
-        scale, bias = self.model.scale.detach().cpu().exp(), self.model.bias.detach().cpu()
+        scale, bias = self.model.sharpness.detach().cpu(), self.model.bias.detach().cpu()
         total = 0.0
         for rows in share(len(said), self.recipe.data.batch, seed=self.recipe.loop.seed, epoch=0):
             one, other, number = (torch.from_numpy(each[rows]) for each in (clips, texts, said))

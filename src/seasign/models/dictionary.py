@@ -19,7 +19,7 @@ from seasign import formats
 from seasign.models.features import HANDS, SHOULDERS, SIDES
 from seasign.models.gloss_text import GlossText, words
 from seasign.models.signclip_embedder import frames_of, measure
-from seasign.segmentation import TrainingFree, segment
+from seasign.segmentation import bouts, height
 from seasign.types import Embeddings, InputError, InputWarning, Poses, Sign
 
 ARMS = tuple(f"POSE_LANDMARKS.{side}_{joint}" for joint in ("ELBOW", "WRIST") for side in SIDES)
@@ -207,6 +207,7 @@ def _listed(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _shown(poses: Poses) -> Sign:
-    """The sign in a clip, without the rest before and after it; all of it where no rest is seen."""
-    bouts = segment(poses, TrainingFree(one_per_bout=True, trim=(0, 0)))
-    return Sign(bouts[0].start, bouts[-1].end) if bouts else Sign(0, poses.duration)
+    """The sign in a clip: the longest time that a hand is up; all of it when none ever is."""
+    spans = bouts(height(poses), poses.fps)
+    first, stop = max(spans.tolist(), key=lambda span: span[1] - span[0], default=(0, len(poses.xyz)))
+    return Sign(float(first / poses.fps), float(stop / poses.fps))

@@ -42,6 +42,7 @@ class SentenceText:
             InputWarning: The encoder was trained to be pooled in another way.
         """
         try:
+            from safetensors import SafetensorError
             from transformers import AutoModel, AutoTokenizer
             from transformers.utils import logging
         except ModuleNotFoundError:
@@ -54,11 +55,14 @@ class SentenceText:
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             encoder = AutoModel.from_pretrained(folder, local_files_only=True).eval()
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise InputError(f"{folder}: transformers cannot read it ({str(error).splitlines()[0]})") from error
         finally:
             if bars:
                 logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+        known, there = len(tokenizer), encoder.config.vocab_size
+        if not there / 2 < known <= there:  # transformers makes an empty tokenizer where files are missing
+            raise InputError(f"{folder}: its tokenizer has {known} tokens, and the encoder {there}: copy all its files")
         if (folder / POOLING).is_file():
             pooling = json.loads((folder / POOLING).read_text(encoding="utf-8"))
             if not pooling.get("pooling_mode_mean_tokens", True):

@@ -110,7 +110,7 @@ def test_settings_are_drawn_from_the_documented_ranges_and_the_first_is_the_defa
     for batch in batches:
         assert len({(preset.lag, preset.costs.max_gap, preset.costs.window) for preset in batch}) == 1
     assert len({preset.lag for preset in drawn}) > 10
-    for name in ("w_dur", "w_gap", "w_sim", "drop", "skip", "max_gap"):
+    for name in (*tuning.PRICES, "max_gap"):
         low, high = RANGES[name]
         values = [getattr(preset.costs, name) for preset in drawn[1:]]
         assert low <= min(values) < 1.3 * low + 1
@@ -129,6 +129,7 @@ def test_settings_are_drawn_from_the_documented_ranges_and_the_first_is_the_defa
 def test_without_similarities_their_price_is_left_and_the_published_arithmetic_drops_nothing():
     drawn = [one for batch in tuning._draw(50, 0, Preset(Costs(compat="sea")), True, False) for one in batch]
     assert {(one.costs.w_sim, one.costs.drop, one.costs.skip) for one in drawn} == {(10.0, 6.0, 12.0)}
+    assert {one.costs.hole for one in drawn} == {Costs.hole}
     assert len({one.costs.w_gap for one in drawn}) > 30
     kept = [one for batch in tuning._draw(50, 0, Preset(lag=(2.0, 1.0)), False, False) for one in batch]
     assert {one.lag for one in kept} == {(2.0, 1.0)}
@@ -350,7 +351,7 @@ def test_tune_writes_a_preset_that_align_takes(folders):
     assert set(made["sha256"]["news1"]) == {"cues", "signs", "reference"}
     assert set(made["f1@0.50"]) == {"delivered", "lag_only", "default", "tuned", "difference"}
     assert run("align", *["episodes/news0.eaf"] * 2, "-o", "a.vtt", "--preset", "preset.json", "--force").exit_code == 0
-    names = ("w_dur", "w_gap", "max_gap", "drop", "skip")
+    names = ("w_dur", "w_gap", "max_gap", "drop", "skip", "hole")
     costs = [f"--{name.replace('_', '-')}={getattr(preset.costs, name)}" for name in names]
     lag = preset.lag if preset.lag == "auto" else ",".join(map(str, preset.lag))
     padding = ",".join(map(str, preset.padding))

@@ -21,7 +21,16 @@ from seasign.metrics import (
     find_dropped,
 )
 from seasign.pose_estimation import estimate_poses
-from seasign.recognition import classify, evaluate_recognition
+from seasign.recognition import (
+    Recognizer,
+    Vocabulary,
+    Walk,
+    WindowGuesses,
+    classify,
+    evaluate_recognition,
+    recognize,
+    tune_recognition,
+)
 from seasign.report import Summary, Verdict, build_report, diagnose, give_verdict, summarize
 from seasign.report_page import SCHEMA, dump_report, render_report
 from seasign.retrieval import search
@@ -51,6 +60,7 @@ from seasign.types import (
     Subtitles,
     Tags,
     Terms,
+    WindowFeatures,
 )
 from seasign.uncertainty import Comparison, Interval, bootstrap, compare_runs
 
@@ -88,6 +98,7 @@ __all__ = [
     "Normalization",
     "Poses",
     "Preset",
+    "Recognizer",
     "Reliability",
     "Segmenter",
     "SemiMarkov",
@@ -102,6 +113,10 @@ __all__ = [
     "TrainingFree",
     "Tuning",
     "Verdict",
+    "Vocabulary",
+    "Walk",
+    "WindowFeatures",
+    "WindowGuesses",
     "align",
     "assign",
     "bootstrap",
@@ -142,6 +157,7 @@ __all__ = [
     "read_poses",
     "read_preset",
     "read_signs",
+    "recognize",
     "render_report",
     "search",
     "segment",
@@ -150,5 +166,6 @@ __all__ = [
     "synthesize",
     "train",
     "tune",
+    "tune_recognition",
     "write",
 ]

@@ -49,8 +49,8 @@ def walk(said: Sequence[Words | None], synonyms: Synonyms, *, shortest: int = 1)
     Args:
         said: The words of every step; None: nothing is said.
         shortest: Steps; a shorter run is left out.
-    Source: CSLR2 (arXiv:2405.10266), the authors' code @ 5f3bd69. Differs: that code takes a rest at the start for a run
-        of one step, which only counts where `shortest` is 1.
+    Source: CSLR2 (arXiv:2405.10266), the authors' code @ 5f3bd69. Differs: that code takes a rest at the start for a
+        run of one step, which only counts where `shortest` is 1.
     """
     runs: list[tuple[int, int, Words]] = []
     for step, words in enumerate([*said, None]):

@@ -17,6 +17,7 @@ from seasign.cli.demo import demo, doctor
 from seasign.cli.embed import embed_signs, embed_text
 from seasign.cli.evaluate import compare_runs, evaluate
 from seasign.cli.explain import explain, pins
+from seasign.cli.recognize import recognize
 from seasign.cli.search import evaluate_retrieval, search
 from seasign.cli.signing import estimate_poses, segment
 from seasign.cli.train import train
@@ -63,6 +64,7 @@ for command in (
     segment,
     embed_signs,
     embed_text,
+    recognize,
     evaluate,
     compare_runs,
     search,

@@ -76,15 +76,27 @@ def write_pins(path: Path, pins: Mapping[int, tuple[float, float]]) -> None:
     disk.write_text(path, "".join(["cue,start,end\n", *lines]))
 
 
-def write(path: Path, spans: Sequence[Span]) -> None:
+def write(
+    path: Path, spans: Sequence[Span], *, alternatives: Sequence[Sequence[tuple[str, float]]] | None = None
+) -> None:
     """Write cues, or signs (also what has no gloss), as CSV or JSON by the suffix; seconds to the microsecond.
 
+    Args:
+        alternatives: What each sign may be besides, and how likely: a column that `read` passes over.
     Raises:
         ValueError: A time or score is not finite.
     """
     are_cues = bool(spans) and isinstance(spans[0], Cue)
     columns = CUE_COLUMNS if are_cues else SIGN_COLUMNS
-    items = [{column: _plain(getattr(span, column, None), column) for column in columns} for span in spans]
+    items: list[dict[str, Any]] = [
+        {column: _plain(getattr(span, column, None), column) for column in columns} for span in spans
+    ]
+    if alternatives is not None:
+        columns = (*columns, "alternatives")
+        for item, others in zip(items, alternatives, strict=True):
+            as_json = [[gloss, round(float(p), 4)] for gloss, p in others]
+            as_text = "; ".join(f"{gloss} {p:.4f}" for gloss, p in others)
+            item["alternatives"] = as_json if path.suffix.lower() == ".json" else as_text
     if path.suffix.lower() == ".json":
         content = json.dumps({"cues" if are_cues else "signs": items}, ensure_ascii=False, indent=1) + "\n"
     else:

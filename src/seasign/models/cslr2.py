@@ -132,6 +132,8 @@ class Cslr2(nn.Module):
         self, clips: Float32[np.ndarray, "clips windows features"]
     ) -> Float32[np.ndarray, "clips windows features"]:
         """What the encoder makes of clips."""
+        if clips.shape[2] != self.shape.features:
+            raise InputError(f"features of {clips.shape[2]} numbers, where this CSLR2 takes {self.shape.features}")
         found: Float32[np.ndarray, "clips windows features"] = self.video_encoder(self._tensor(clips)).cpu().numpy()
         return found[:, 1:]
 

@@ -35,6 +35,8 @@ class Inputs:
     stride: int = 2  # frames from a window to the next
     features: str = "video-swin"  # the name of what made the features, unless they come of poses
     text: str = "t5-large"  # the name of the text encoder
+    threshold: float = 0.2  # of recognition: probability from which a word is signed,
+    shortest: int = 3  # and windows on end
 
 
 PUBLISHED = Inputs()

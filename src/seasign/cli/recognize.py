@@ -1,0 +1,113 @@
+"""`recognize`: signing and a vocabulary -> which word is signed when."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+import seasign
+from seasign import checkpoints, jobs
+from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET, Number
+from seasign.formats import POSES, TABLES, TIERS, VIDEOS, features, words
+from seasign.glosses import close
+from seasign.models.cslr2_embedder import Cslr2Embedder, Letters
+from seasign.recognition import Decode, Reading, Walk, find_alternatives, guess_words, read_guesses
+from seasign.types import Embeddings, InputError, Poses, Sign, WindowFeatures
+
+
+@click.command()
+@click.argument("signing", metavar="POSES_OR_FEATURES", type=EXISTING)
+@click.option("--model", required=True, type=EXISTING, metavar="FOLDER", help="The checkpoint of a CSLR2.")
+@click.option("--vocabulary", type=EXISTING, help="What may be signed, one word a line. [default: FOLDER/words.txt]")
+@click.option("--synonyms", type=EXISTING, help="What means the same: a .json of words and lists of others.")
+@OUTPUT
+@click.option("--threshold", type=Number(min=0), help="Least probability of a sign. [default: as tuned with the model]")
+@click.option("--shortest", type=click.IntRange(min=1), help="Windows of a sign, at least. [default: the same]")
+@click.option(
+    "--decoder",
+    type=click.Choice(["walk", "semi-markov"]),
+    default="walk",
+    show_default=True,
+    help="How signs are cut: runs of one word, as published, or with a prior of pace.",
+)
+@click.option("--fps", type=Number(min=1), default=25, show_default=True, help="Of the video of an .npy of features.")
+@click.option("--stride", type=click.IntRange(min=1), default=2, show_default=True, help="Frames between its rows.")
+@click.option(
+    "--first-frame",
+    type=click.IntRange(min=0),
+    default=7,
+    show_default=True,
+    help="The frame at the centre of the window of its first row.",
+)
+@click.option("--source", help="What made it. [default: what the model was trained with]")
+@click.option(
+    "--cache",
+    type=EXISTING,
+    metavar="FOLDER",
+    help="Where vectors of words are kept. [default: SEASIGN_CACHE, or ~/.cache/seasign]",
+)
+@QUIET
+@JSON
+def recognize(
+    signing: Path, model: Path, vocabulary: Path | None, synonyms: Path | None, output: Path, threshold: float | None,
+    shortest: int | None, decoder: str, fps: float, stride: int, first_frame: int, source: str | None,
+    cache: Path | None, quiet: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Find the signs in POSES_OR_FEATURES, and which word of a vocabulary each is.
+
+    That is a .pose or .npz, or an .npy of features of windows, a row each. The signs go to the tier SIGN of an .eaf and
+    what else they may be to SIGN_ALTERNATIVES, or both to a .csv or .json.
+    """
+    suffix = signing.suffix.lower()
+    if suffix in VIDEOS:
+        raise InputError(f"{signing}: is a video; run first: seasign estimate-poses {signing} -o {signing.stem}.pose")
+    if suffix not in (*POSES, ".npy"):
+        raise InputError(f"{signing}: holds neither poses nor features; expected *{' *'.join((*POSES, '.npy'))}")
+    listed = vocabulary or model / "words.txt"
+    inputs = [signing, listed] if synonyms is None else [signing, listed, synonyms]
+    jobs.check_outputs({"signs": (output, TIERS | TABLES)}, inputs)
+    recognizer = checkpoints.load(model)
+    if not isinstance(recognizer, Cslr2Embedder):
+        raise InputError(f"{model}: recognizes no signing; give the folder of a CSLR2")
+    known = words.read_vocabulary(listed)
+    meant = close(words.read_synonyms(synonyms), known) if synonyms else {}
+    asked = recognizer.inputs
+    given: Poses | WindowFeatures
+    if suffix in POSES:
+        given = jobs.read_body(signing, recognizer.landmarks)
+    else:
+        given = features.read(signing, fps=fps, source=source or asked.features, stride=stride, first=first_frame)
+    sure = asked.threshold if threshold is None else threshold
+    walk = Walk(sure, asked.shortest if shortest is None else shortest)
+    reading: Reading = walk if decoder == "walk" else Decode(threshold=sure)
+    vectors = _vectors(recognizer, known, cache)
+    guesses = guess_words(recognizer.windows(given), recognizer.words(known, vectors), known)
+    found = read_guesses(guesses, reading, meant)
+    others = find_alternatives(found, guesses)
+    signs = jobs.in_video(found, given) if isinstance(given, Poses) else found
+    if output.suffix.lower() in TIERS:
+        texts = ["; ".join(f"{word} {p:.2f}" for word, p in some) for some in others]
+        beside = tuple(Sign(sign.start, sign.end, text) for sign, text in zip(signs, texts, strict=True))
+        like = output if output.exists() else None
+        seasign.write(output, jobs.beside({"SIGN": signs, "SIGN_ALTERNATIVES": beside}, like), like=like)
+    else:
+        seasign.write(output, signs, alternatives=others)
+    how = {"decoder": decoder, **(asdict(walk) if decoder == "walk" else {"threshold": sure})}
+    if as_json:
+        click.echo(json.dumps({"signs": len(signs), "words": len(known), **how, "output": str(output)}))
+    elif not quiet:
+        settings = ", ".join(f"{name} {value}" for name, value in how.items())
+        click.echo(f"signs     {len(signs)}, of {len({sign.gloss for sign in signs})} of {len(known)} words")
+        click.echo(f"by        {recognizer.space}, {settings}\nwrote     {output}")
+
+
+def _vectors(recognizer: Cslr2Embedder, known: tuple[str, ...], cache: Path | None) -> Embeddings | None:
+    """What the text encoder makes of the words, kept for the next time where that is slow."""
+    encoder = recognizer.encoder
+    if encoder is None or isinstance(encoder, Letters):
+        return None
+    home = os.environ.get("SEASIGN_CACHE") or Path.home() / ".cache" / "seasign"
+    key = jobs.fingerprint("words", encoder.space, known)
+    return jobs.cached(cache or Path(home) / "embeddings", key, encoder.space, lambda: encoder.text(known))

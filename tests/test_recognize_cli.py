@@ -1,0 +1,162 @@
+"""`seasign recognize`: poses or features, a vocabulary and a model -> signs with their words, in files."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from safetensors.torch import save_file  # noqa: E402
+
+import seasign  # noqa: E402
+from commands import run  # noqa: E402
+from seasign.models.cslr2 import Cslr2  # noqa: E402
+from seasign.models.cslr2_embedder import Inputs  # noqa: E402
+from test_cslr2_embedder import SHAPE, model, poses  # noqa: E402
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A checkpoint that looks at poses, a signer, and a vocabulary."""
+    network = model(threshold=0.3, shortest=2)
+    (tmp_path / "model").mkdir()
+    save_file(network.state_dict(), tmp_path / "model" / "weights.safetensors")
+    (tmp_path / "model" / "config.json").write_text(json.dumps(network.config))
+    (tmp_path / "model" / "words.txt").write_text("house\ntree\nthank you\n")
+    seasign.write(tmp_path / "signer.npz", poses(150))
+    return tmp_path
+
+
+@pytest.fixture
+def features(folder: Path) -> Path:
+    """A checkpoint that looks at features, and some of them."""
+    network = Cslr2(replace(SHAPE, part=0), Inputs(text="letters:24", features="video-swin")).eval()
+    (folder / "seen").mkdir()
+    save_file(network.state_dict(), folder / "seen" / "weights.safetensors")
+    (folder / "seen" / "config.json").write_text(json.dumps(network.config))
+    (folder / "words.txt").write_text("house\ntree\n")
+    np.save(folder / "clip.npy", np.random.default_rng(0).normal(size=(40, 32)).astype(np.float16))
+    return folder
+
+
+def test_signs_go_to_a_table_with_what_else_they_may_be(folder):
+    result = run("recognize", folder / "signer.npz", "--model", folder / "model", "-o", folder / "out.json")
+    assert result.exit_code == 0, result.stderr
+    written = json.loads((folder / "out.json").read_text())["signs"]
+    assert written
+    assert seasign.read_signs(folder / "out.json") == seasign.recognize(
+        poses(150),
+        seasign.Vocabulary(("house", "tree", "thank you")),
+        seasign_model(folder),
+        reading=seasign.Walk(0.3, 2),
+    )
+    for sign in written:
+        assert sign["alternatives"][0][1] >= sign["alternatives"][-1][1]
+        assert len(sign["alternatives"]) == 3
+
+
+def seasign_model(folder):
+    from seasign import checkpoints
+
+    return checkpoints.load(folder / "model")
+
+
+@pytest.mark.parametrize("decoder", ["walk", "semi-markov"])
+def test_signs_go_to_a_tier_and_alternatives_to_another(folder, decoder):
+    given = ["--model", folder / "model", "--threshold", 0, "--decoder", decoder]
+    result = run("recognize", folder / "signer.npz", *given, "-o", folder / "out.eaf", "--json")
+    assert result.exit_code == 0, result.stderr
+    tiers = seasign.read(folder / "out.eaf")
+    assert len(tiers["SIGN"]) == len(tiers["SIGN_ALTERNATIVES"]) == json.loads(result.stdout)["signs"] > 0
+    assert {sign.gloss for sign in tiers["SIGN"]} <= {"house", "tree", "thank you"}
+    assert all("house" in other.gloss for other in tiers["SIGN_ALTERNATIVES"])
+
+
+def test_features_are_recognized_too(features):
+    given = ["--model", features / "seen", "--vocabulary", features / "words.txt", "--threshold", 0, "--shortest", 1]
+    result = run("recognize", features / "clip.npy", *given, "-o", features / "out.csv")
+    assert result.exit_code == 0, result.stderr
+    signs = seasign.read_signs(features / "out.csv")
+    assert signs[0].start == 7 / 25
+    assert signs[-1].end == pytest.approx((7 + 2 * 40) / 25)
+    assert (features / "out.csv").read_text().splitlines()[0] == "start,end,gloss,score,alternatives"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--stride", 4], "the features have stride 4, where the network was trained with 2"),
+        (["--fps", 50], "the features have fps 50, where the network was trained with 25"),
+        (["--source", "i3d"], "the features have source i3d, where the network was trained with video-swin"),
+    ],
+)
+def test_features_of_another_pace_are_refused(features, options, words):
+    given = ["--model", features / "seen", "--vocabulary", features / "words.txt", *options]
+    result = run("recognize", features / "clip.npy", *given, "-o", features / "out.csv")
+    assert (result.exit_code, result.stderr) == (1, f"error: {words}\n")
+    assert not (features / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("words.txt", "\n \n", "words.txt: holds no words; expected one a line"),
+        ("words.txt", "house\ntree\nhouse\n", "words.txt:3: 'house' is there since line 1; keep one of them"),
+        ("same.json", '{"house": ["home"]}', "'home' is given as a synonym of 'house', and is no word itself"),
+        ("same.json", '{"house": "home"}', "the synonyms of 'house' are 'home'; expected a list of words"),
+        ("same.json", "house", "same.json: not JSON"),
+    ],
+)
+def test_words_that_cannot_be_used_are_refused_in_a_line(folder, name, content, words):
+    (folder / name).write_text(content)
+    option = "--vocabulary" if name == "words.txt" else "--synonyms"
+    given = ["--model", folder / "model", option, folder / name]
+    result = run("recognize", folder / "signer.npz", *given, "-o", folder / "out.csv")
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def broken(rows):
+    vectors = np.ones((20, 32), np.float32)
+    vectors[rows] = np.nan
+    return vectors
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (broken([3]), "window 3 at 0.52 s holds numbers that are not finite: extract it again"),
+        (np.zeros((0, 32), np.float32), "holds float32 (0, 32); expected floats, windows x dimensions"),
+        (np.zeros((4, 2, 3)), "holds float64 (4, 2, 3)"),
+        (np.zeros((4, 31), np.float32), "features of 31 numbers, where this CSLR2 takes 32"),
+    ],
+)
+def test_features_that_cannot_be_used_are_refused_in_a_line(features, array, words):
+    np.save(features / "clip.npy", array)
+    given = ["--model", features / "seen", "--vocabulary", features / "words.txt"]
+    result = run("recognize", features / "clip.npy", *given, "-o", features / "out.csv")
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_what_is_no_signing_or_no_recognizer_is_refused(folder):
+    given = ["--model", folder / "model", "-o", folder / "out.csv"]
+    for name, words in ("film.mp4", "run first: seasign estimate-poses"), ("film.txt", "neither poses nor features"):
+        (folder / name).write_text("")
+        result = run("recognize", folder / name, *given)
+        assert result.exit_code == 1
+        assert words in result.stderr
+    (folder / "clip.npy").write_bytes(b"no array")
+    result = run("recognize", folder / "clip.npy", *given)
+    assert "not an .npy, or cut short" in result.stderr
+
+
+def test_a_clip_that_is_shorter_than_a_window_is_refused(folder):
+    seasign.write(folder / "short.npz", poses(12))
+    result = run("recognize", folder / "short.npz", "--model", folder / "model", "-o", folder / "out.csv")
+    assert result.stderr == ("error: poses of 0.48 s are shorter than one window of 0.64 s: nothing to read\n")

@@ -1,24 +1,28 @@
 """What is found without any training, and how far from chance: letters across two languages, signs of other sessions.
 
-    python bench/retrieval.py DATA               # shared data: fingerspelling_poses, traduttore_asl, pose_samples
-    python bench/retrieval.py DATA CHECKPOINT    # and what a SignCLIP that has seen none of the letters finds
+    python bench/retrieval.py DATA         # shared data: fingerspelling_poses, traduttore_asl, pose_samples
+    python bench/retrieval.py DATA RUNS    # and the small SignCLIPs that bench/signclip_tiny.py left in RUNS
 
 Letters: one clip of each, American (26) and German (30), other people and cameras. A clip of one language looks for the
 same letter in the other; the handshapes are the same for many. Intervals are over letters. That the descriptor
 cuts off rest was decided on these very letters, so what it gains here is flattered.
 
 Signs of traduttore: ten words, every recording session left out in turn, examples drawn five times from all others.
-Intervals are over sessions. All are of one committer, so this says nothing of other signers. A checkpoint that was
-trained on some of these sessions is measured in bench/signclip_tiny.py.
+Intervals are over sessions. All are of one committer, so this says nothing of other signers. The small SignCLIPs have
+seen all clips of other sessions with their words, the descriptor nothing but the examples; of each session asked is the
+one that never saw it. None has seen a letter.
 
 Dictionary clips: each of 61 looks for itself among all, played at half its frames and shaken by 2 % of the shoulders.
 """
 
 import csv
+import json
 import sys
 import warnings
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,9 +33,9 @@ import seasign
 from seasign.corpora import traduttore
 from seasign.metrics import Direction, evaluate_retrieval, guess_retrieval
 from seasign.models.pose_descriptor import PoseDescriptor
-from seasign.recognition import Classifier, Method, evaluate_recognition
+from seasign.recognition import Classifier, Method, classify, evaluate_recognition, folds, shots
 from seasign.types import Embeddings, InputWarning, Poses, Sign
-from seasign.uncertainty import bootstrap_retrieval
+from seasign.uncertainty import bootstrap_retrieval, bootstrap_share
 
 COLUMNS = {"R@1": ("recall", 0), "R@5": ("recall", 1), "median": ("median_rank", None)}
 Embedders = dict[str, seasign.Embedder]
@@ -104,6 +108,43 @@ def few_shots(data: Path) -> None:
     print(f"{found.unseen} of {len(clips)} clips left out: no other session shows their sign")
 
 
+def trained(data: Path, tested: dict[str, Path]) -> None:
+    """The networks that never saw a session, asked for its signs; and the descriptor, by the same examples."""
+    from seasign import checkpoints
+    from seasign.training.probe import probe
+
+    clips = [clip for clip in traduttore.read(data / "traduttore_asl") if clip.signer in tested]
+    glosses, poses = np.array([clip.text for clip in clips]), [clip.read() for clip in clips]
+    described = embed(poses, PoseDescriptor(raised=1))
+    nearest, prototypes = (partial(classify, method=method) for method in ("nearest", "prototypes"))
+    guess: dict[str, Classifier] = {"nearest": nearest, "prototypes": prototypes, "linear probe": probe}
+    right: dict[tuple[str, int], list[int]] = defaultdict(list)
+    whole: dict[int, list[int]] = defaultdict(list)
+    for rest, held in folds([str(clip.signer) for clip in clips]):
+        learned = embed(poses, checkpoints.load_embedder(tested[str(clips[held[0]].signer)]))
+        held = held[np.isin(glosses[held], glosses[rest])]
+        for each in (1, 5, 10):
+            few = [rest[shots(glosses[rest].tolist(), each, seed)] for seed in range(5)]
+            ways = {f"small SignCLIP, {name}": (learned, way) for name, way in guess.items()}
+            for name, (signs, way) in (ways | {"descriptor, whole clips, nearest": (described, nearest)}).items():
+                asked = Embeddings(signs.vectors[held], signs.space)
+                best = [
+                    way(asked, Embeddings(signs.vectors[own], signs.space), glosses[own].tolist()).best for own in few
+                ]
+                right[name, each].append(int(np.sum(np.array(best) == glosses[held])))
+            whole[each].append(len(few) * len(held))
+    corpus = f"traduttore, {len(clips)} clips, sessions that a network never saw"
+    rival = "descriptor, whole clips, nearest"
+    for (name, each), hits in right.items():
+        rows = {name: np.array(hits)}
+        if name != rival:
+            rows[f"{name}, less the descriptor"] = rows[name] - right[rival, each]
+        for row, part in rows.items():
+            found = bootstrap_share(part.astype(float), np.array(whole[each], float))
+            interval = (100 * found.low, 100 * found.high)
+            record(f"{row}: {each} shot{'s' * (each > 1)}", 100 * found.value, "%", corpus=corpus, interval=interval)
+
+
 def dictionary(data: Path, embedders: Embedders) -> None:
     folder = data / "pose_samples"
     paths = [*(data / "fingerspelling_poses").glob("*/*.pose"), *(folder / "lexicon_sgg").glob("*.pose")]
@@ -133,10 +174,17 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore", InputWarning)
     data = Path(sys.argv[1])
     embedders: Embedders = {"descriptor": PoseDescriptor(), "descriptor, whole clips": PoseDescriptor(raised=1)}
-    if len(sys.argv) > 2:
+    tested: dict[str, Path] = {}
+    for path in sorted(Path(sys.argv[2]).glob("*/config.json")) if len(sys.argv) > 2 else ():
+        left = json.loads(path.read_text(encoding="utf-8"))["parts"]["test"]
+        if len(left) == 1:
+            tested.setdefault(left[0], path.parent)
+    if tested:
         from seasign import checkpoints
 
-        embedders["SignCLIP"] = checkpoints.load_embedder(sys.argv[2])
+        embedders["small SignCLIP"] = checkpoints.load_embedder(next(iter(tested.values())))
     letters(data, embedders)
     dictionary(data, embedders)
     few_shots(data)
+    if tested:
+        trained(data, tested)

@@ -339,11 +339,28 @@ def test_signs_after_the_poses_and_files_without_signs_are_refused(recipe, corpu
     folder = tmp_path / "odd"
     shutil.copytree(corpus, folder)
     write(folder / "0.csv", [Sign(30.0, 31.0)])
-    with pytest.raises(InputError, match=r"0.csv: 1 of 1 signs start after the end of 0.npz"):
+    with pytest.raises(InputError, match=r"0.csv: 1 of 1 signs lie before or after all of 0.npz"):
         task(recipe(RECIPE.replace('"corpus"', '"odd"')))
     (folder / "0.csv").write_text("start,end\n")
     with pytest.raises(InputError, match=r"0.csv: there are no signs in it; leave 0.npz out"):
         task(recipe(RECIPE.replace('"corpus"', '"odd"')))
+
+
+def test_signs_are_seconds_of_the_video_where_poses_begin_later(recipe, tmp_path):
+    folder = tmp_path / "later"
+    folder.mkdir()
+    episode = synthesize(0, duration=20.0)
+    for name in "ab":
+        write(folder / f"{name}.npz", replace(episode.poses, provenance={"start": 100.0}))
+        later = [replace(sign, start=sign.start + 100, end=sign.end + 100) for sign in episode.signs]
+        write(folder / f"{name}.eaf", {"SIGN": later, "PHRASE": [Span(101.0, 104.0)]})
+    found = task(recipe(RECIPE.replace('"corpus"', '"later"\nphrase_tier = "PHRASE"'))).train[0]
+    assert [sign.start for sign in found.signs] == pytest.approx([sign.start for sign in episode.signs], abs=1e-3)
+    assert [phrase.start for phrase in found.phrases] == pytest.approx([1.0])
+    for name in "ab":
+        write(folder / f"{name}.eaf", {"SIGN": [Span(50.0, 60.0)], "PHRASE": [Span(101.0, 104.0)]})
+    with pytest.raises(InputError, match=r"1 of 1 signs lie before or after all of"):
+        task(recipe(RECIPE.replace('"corpus"', '"later"')))
 
 
 # Learning ------------------------------------------------------------------------------------------------------------

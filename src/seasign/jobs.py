@@ -12,7 +12,6 @@ from dataclasses import replace
 from hashlib import sha256
 from itertools import chain, count
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -22,8 +21,6 @@ from seasign.formats.npz import read_embeddings, write_embeddings
 from seasign.formats.timed_text import plain
 from seasign.segmentation import phrases
 from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign, Span
-
-Timed = TypeVar("Timed", bound=Span)
 
 
 def check_outputs(outputs: Mapping[str, tuple[Path, Collection[str]]], inputs: Iterable[Path]) -> None:
@@ -104,28 +101,6 @@ def read_kept(
     if differences:
         raise InputError(f"{path}: holds the poses of something else ({'; '.join(differences)}); name another file")
     return poses
-
-
-def in_video(signs: Sequence[Timed], poses: Poses) -> tuple[Timed, ...]:
-    """Signs or phrases of `poses`, as seconds of the video: poses may begin later, and their provenance says where."""
-    return _later(signs, _begin(poses))
-
-
-def in_poses(signs: Sequence[Timed], poses: Poses) -> tuple[Timed, ...]:
-    """The other way round: signs or phrases in the video, as seconds from the first frame of `poses`."""
-    return _later(signs, -_begin(poses))
-
-
-def _begin(poses: Poses) -> float:
-    """Where in its video the first frame is, in seconds."""
-    start = (poses.provenance or {}).get("start", 0.0)
-    return start if isinstance(start, int | float) and 0 < start < float("inf") else 0.0
-
-
-def _later(signs: Sequence[Timed], by: float) -> tuple[Timed, ...]:
-    if not by:
-        return tuple(signs)
-    return tuple(replace(sign, start=sign.start + by, end=sign.end + by) for sign in signs)
 
 
 def cached(folder: Path, key: str, space: str, make: Callable[[], Embeddings]) -> Embeddings:

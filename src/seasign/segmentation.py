@@ -7,16 +7,18 @@ claim them. `gate` says what to look at before trusting them.
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from seasign.decoding import Argmax, B, Decoder, I, O, pace, units
 from seasign.types import InputError, InputWarning, Poses, Sign, Span, Tags
+
+Timed = TypeVar("Timed", bound=Span)
 
 _UNSEEN = 0.4  # seconds: a shorter gap in a landmark's track is bridged by a straight line
 _ELBOW = 0.8  # shoulder widths from shoulder down to elbow, where no elbow is seen: median of signing and resting arms
@@ -379,6 +381,27 @@ def _hand(poses: Poses, side: _Side) -> Float[np.ndarray, "frames 2"]:
     """Where the hand is, in pixels: by the body's points, or by the hand model's wrist where there are none."""
     track = _track(poses, side.hand)
     return _track(poses, side.wrist) if np.isnan(track).all() else track
+
+
+def in_video(spans: Sequence[Timed], poses: Poses) -> tuple[Timed, ...]:
+    """Signs, phrases or cues of `poses`, as seconds of the video: poses may begin later, as their provenance says."""
+    return _later(spans, _begin(poses))
+
+
+def in_poses(spans: Sequence[Timed], poses: Poses) -> tuple[Timed, ...]:
+    """The other way round: signs, phrases or cues in the video, as seconds from the first frame of `poses`."""
+    return _later(spans, -_begin(poses))
+
+
+def _begin(poses: Poses) -> float:
+    """Where in its video the first frame is, in seconds."""
+    start = (poses.provenance or {}).get("start", 0.0)
+    return start if isinstance(start, int | float) and 0 < start < float("inf") else 0.0
+
+
+def _later(spans: Sequence[Timed], by: float) -> tuple[Timed, ...]:
+    """The spans, so many seconds later."""
+    return tuple(replace(span, start=span.start + by, end=span.end + by) for span in spans) if by else tuple(spans)
 
 
 def _shoulder_width(poses: Poses) -> float:

@@ -19,6 +19,7 @@ from seasign.models.gloss_text import GlossText
 from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.models.sentence_text import SentenceText
 from seasign.models.signclip_embedder import SignClipEmbedder, check_tags
+from seasign.segmentation import in_poses
 from seasign.types import Cue, Embeddings, InputError, Poses, Sign
 
 SLOW = (SignClipEmbedder, SentenceText)  # whose embeddings are worth keeping
@@ -75,7 +76,7 @@ def embed_signs(
     given = seasign.read_signs(signs, sign_tier)
     looked_at = landmarks_of(chosen)
     seen = jobs.read_body(poses, looked_at) if looked_at else None
-    embeddings = seasign.embed_signs(seen, jobs.in_poses(given, seen) if seen else given, chosen)
+    embeddings = seasign.embed_signs(seen, in_poses(given, seen) if seen else given, chosen)
     _write(output, embeddings, given, "signs", quiet, as_json)
 
 
@@ -160,7 +161,7 @@ def embed_both(
         signs: In the time of the video.
     """
     texts = [cue.text for cue in without_markup(cues)]
-    own = jobs.in_poses(signs, poses) if poses else signs
+    own = in_poses(signs, poses) if poses else signs
 
     def text() -> Embeddings:
         return seasign.embed_text(texts, embedder)

@@ -14,6 +14,7 @@ from seasign.formats import POSES, TABLES, TIERS, VIDEOS, features, words
 from seasign.glosses import close
 from seasign.models.cslr2_embedder import Cslr2Embedder, Letters
 from seasign.recognition import Decode, Reading, Walk, find_alternatives, guess_words, read_guesses
+from seasign.segmentation import in_video
 from seasign.types import Embeddings, InputError, Poses, Sign, WindowFeatures
 
 
@@ -86,7 +87,7 @@ def recognize(
     guesses = guess_words(recognizer.windows(given), recognizer.words(known, vectors), known)
     found = read_guesses(guesses, reading, meant)
     others = find_alternatives(found, guesses)
-    signs = jobs.in_video(found, given) if isinstance(given, Poses) else found
+    signs = in_video(found, given) if isinstance(given, Poses) else found
     if output.suffix.lower() in TIERS:
         texts = ["; ".join(f"{word} {p:.2f}" for word, p in some) for some in others]
         beside = tuple(Sign(sign.start, sign.end, text) for sign, text in zip(signs, texts, strict=True))

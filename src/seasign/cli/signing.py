@@ -26,7 +26,7 @@ from seasign.cli.options import (
 from seasign.decoding import Decoder
 from seasign.formats import POSES, TABLES, TIERS, VIDEOS
 from seasign.report import plain_values
-from seasign.segmentation import Gate, Purpose, choose_decoder, find_phrases, find_signs
+from seasign.segmentation import Gate, Purpose, choose_decoder, find_phrases, find_signs, in_video
 from seasign.types import InputError, Poses, Sign, Span
 
 
@@ -129,7 +129,7 @@ def segmented(
     tags = segmenter.tag(poses)
     signs = find_signs(tags, decoder)
     phrases = find_phrases(tags, signs, choose_decoder(segmenter, "phrases"))
-    return jobs.in_video(signs, poses), jobs.in_video(phrases, poses), seasign.gate(signs, poses)
+    return in_video(signs, poses), in_video(phrases, poses), seasign.gate(signs, poses)
 
 
 def poses_in(

@@ -31,7 +31,7 @@ from seasign.metrics import cut_evenly, evaluate_signs
 from seasign.models import bio_tagger, features, unet_tagger
 from seasign.models.bio_tagger import BioTagger
 from seasign.models.unet_tagger import UnetTagger
-from seasign.segmentation import choose_decoder, phrases
+from seasign.segmentation import choose_decoder, in_poses, phrases
 from seasign.training import augmentation
 from seasign.training.concatenation import Joining, concatenate, find_sign
 from seasign.training.loop import Loss, share
@@ -320,16 +320,16 @@ class Tagging:
         """Poses with the signs and phrases of a file."""
         data = self.recipe.data
         self.data[f"{recording.name}: {path.name}"] = _sha256(path)
-        signs = read_signs(path, data.tier)
+        signs = in_poses(read_signs(path, data.tier), poses)
         if not signs:
             raise InputError(f"{path}: there are no signs in it; leave {recording.name} out")
-        if late := sum(sign.start >= poses.duration for sign in signs):
-            raise InputError(f"{path}: {late} of {len(signs)} signs start after the end of {recording.poses.name}")
+        if lost := sum(sign.start >= poses.duration or sign.end <= 0 for sign in signs):
+            raise InputError(f"{path}: {lost} of {len(signs)} signs lie before or after all of {recording.poses.name}")
         if data.phrase_tier is None:
             return Episode(poses, signs, join(signs, data.phrase_gap))
         if path.suffix.lower() not in TIERS:
             raise InputError(f"{path}: has no tiers, and phrases are asked for from {data.phrase_tier!r}")
-        return Episode(poses, signs, read_signs(path, data.phrase_tier))
+        return Episode(poses, signs, in_poses(read_signs(path, data.phrase_tier), poses))
 
     def _join(self, clips: Sequence[tuple[Poses, Sign]], seed: int | list[int]) -> Episode:
         """An episode of isolated signs."""

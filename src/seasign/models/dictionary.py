@@ -1,79 +1,44 @@
 """Signs compared with a dictionary: a folder of clips of single signs, each named by its word. There is no text tower.
 
-A sign is described by where arms and fingers are over its time. Its vector says which of the dictionary's words it is,
-as shares of 1; the vector of a text, which of them it has. So their dot product is the share of the text's words.
+A sign's vector says which of the dictionary's words it is, as shares of 1; the vector of a text, which of them it has.
+So their dot product is the share of the text's words.
 """
 
 import csv
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Float, Int
 
 from seasign import formats
-from seasign.models.features import HANDS, SHOULDERS, SIDES
 from seasign.models.gloss_text import GlossText, words
-from seasign.models.signclip_embedder import frames_of, measure
-from seasign.segmentation import bouts, height
+from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.types import Embeddings, InputError, InputWarning, Poses, Sign
 
-ARMS = tuple(f"POSE_LANDMARKS.{side}_{joint}" for joint in ("ELBOW", "WRIST") for side in SIDES)
-LANDMARKS = (*SHOULDERS, *ARMS, *HANDS)
-MOMENTS = 12  # of a sign that are looked at, evenly over its time
-FINGERS = 2.0  # how much the place of a finger by its wrist counts, against that of an arm by the shoulders
-SHARP = 3.0  # by how much more often a sign is a word e times as likely, per standard deviation that it is closer
+SHARP = 3.0  # the logarithm of by how much likelier a word is that is a standard deviation closer
 ALIKE = 0.5  # how many of their letters make two words one: "rain" and "rainy"
 AGAIN = re.compile(r"[_ ]\d+$")  # in the name of a file: house_2 shows "house" once more
 ROWS = 1024  # signs that are compared at once
 
-Describe = Callable[[Poses, Sequence[Sign]], Float32[np.ndarray, "signs numbers"]]
+DESCRIPTOR = PoseDescriptor()
 
 
-def places(poses: Poses, signs: Sequence[Sign]) -> Float32[np.ndarray, "signs numbers"]:
-    """Places of arms and fingers at MOMENTS within every sign, arms from the shoulders and fingers from their wrists.
+@runtime_checkable
+class Tower(Protocol):
+    """The half of an embedder that puts signs into a space, close to those that are alike."""
 
-    In shoulder widths, of the picture alone: z is not looked at. What is not seen at a moment is interpolated from the
-    moments beside it; what is never seen within a sign is 0.
+    @property
+    def landmarks(self) -> tuple[str, ...]:
+        """Those that it looks at."""
 
-    Raises:
-        InputError: A landmark is not there, or no frame shows both shoulders.
-    """
-    where = {name: number for number, name in enumerate(poses.landmarks)}
-    if missing := [name for name in LANDMARKS if name not in where]:
-        raise InputError(f"the poses have no {missing[0]}: a dictionary needs arms and hands of MediaPipe Holistic")
-    xyz = poses.xyz[:, [where[name] for name in LANDMARKS]]
-    whole = measure(xyz, LANDMARKS)
-    if not whole[1]:
-        raise InputError("no frame shows both shoulders: there is nothing to measure the signer by")
-    found = np.empty((len(signs), MOMENTS, len(LANDMARKS) - 2, 2), np.float32)
-    for row, (first, stop) in zip(found, frames_of(signs, poses), strict=True):
-        middle, width = measure(xyz[first:stop], LANDMARKS)
-        if not width:
-            middle, width = whole
-        row[:] = _at_moments((xyz[first:stop, 2:, :2] - middle[:2]) / np.float32(width))
-    for side in range(len(SIDES)):
-        hand = slice(len(ARMS) + 21 * side, len(ARMS) + 21 * (side + 1))
-        wrist = found[:, :, hand][:, :, :1].copy()
-        found[:, :, hand] = FINGERS * (found[:, :, hand] - wrist)
-    return np.nan_to_num(found).reshape(len(signs), -1)
-
-
-def _at_moments(places: Float32[np.ndarray, "frames points 2"]) -> Float32[np.ndarray, "moments points 2"]:
-    """The places at MOMENTS, each point interpolated over the frames that show it; NaN where none does."""
-    frames = len(places)
-    when = (np.arange(MOMENTS) + 0.5) / MOMENTS * frames - 0.5
-    flat = places.reshape(frames, -1)
-    found = np.full((MOMENTS, flat.shape[1]), np.nan, np.float32)
-    seen = np.isfinite(flat)
-    for column in np.flatnonzero(seen.any(axis=0)):
-        there = np.flatnonzero(seen[:, column])
-        found[:, column] = np.interp(when, there, flat[there, column])
-    return found.reshape(MOMENTS, -1, 2)
+    def signs(self, poses: Poses | None, signs: Sequence[Sign]) -> Embeddings:
+        """One row per sign."""
 
 
 @dataclass(frozen=True)
@@ -81,21 +46,19 @@ class Dictionary:
     """An embedder whose dimensions are words. Glosses are not looked at."""
 
     words: tuple[str, ...]  # each once, perhaps of several parts ("thank you")
-    clips: Float32[np.ndarray, "clips numbers"]  # what `describe` says of them
+    clips: Float[np.ndarray, "clips dimensions"]  # their vectors, by the tower
     shows: Int[np.ndarray, " clips"]  # which of the words a clip shows; ascending, and no word is without a clip
-    describe: Describe = places
-    landmarks: tuple[str, ...] = LANDMARKS  # those that `describe` looks at
+    tower: Tower = DESCRIPTOR
 
     @classmethod
-    def read(cls, folder: Path, describe: Describe = places, landmarks: Sequence[str] = LANDMARKS) -> "Dictionary":
+    def read(cls, folder: Path, tower: Tower = DESCRIPTOR) -> "Dictionary":
         """The clips in a folder: .pose or .npz files named by their words, or listed in its index.csv.
 
         `house.pose`, `house_2.pose` and `thank_you.npz` show "house" twice and "thank you"; an index.csv has the
-        columns `path` and `words`. In a clip the hands may rest at either end.
+        columns `path` and `words`.
 
         Args:
-            describe: Any function from poses and signs to a row of numbers per sign, that are close where signs are
-                alike, such as those of a tower, by `landmarks`.
+            tower: Says what is alike: the pose descriptor, or an embedder such as SignCLIP.
         Raises:
             InputError: No such folder, no clips, a clip of the index is not there, or none can be used.
         Warns:
@@ -105,14 +68,14 @@ class Dictionary:
             raise InputError(
                 f"{folder}: no such folder; a dictionary is a folder of clips (.pose, .npz) named by words"
             )
-        shown: dict[str, list[Float32[np.ndarray, " numbers"]]] = {}
+        shown: dict[str, list[np.ndarray]] = {}
         failed: list[str] = []
         for word, path in sorted(_listed(folder)):
             try:
                 with warnings.catch_warnings():  # a sign of one hand never shows the other
                     warnings.simplefilter("ignore", InputWarning)
-                    poses = formats.read_poses(path, landmarks)
-                    (row,) = describe(poses, [_shown(poses)])
+                    poses = formats.read_poses(path, tower.landmarks)
+                    (row,) = tower.signs(poses, [Sign(0, poses.duration)]).vectors
             except InputError as error:
                 failed.append(str(error))
             else:
@@ -127,7 +90,12 @@ class Dictionary:
             )
         clips = np.stack([row for rows in shown.values() for row in rows])
         shows = np.repeat(np.arange(len(shown)), [len(rows) for rows in shown.values()])
-        return cls(tuple(shown), clips, shows, describe, tuple(landmarks))
+        return cls(tuple(shown), clips, shows, tower)
+
+    @property
+    def landmarks(self) -> tuple[str, ...]:
+        """Those that its tower looks at."""
+        return self.tower.landmarks
 
     @property
     def space(self) -> str:
@@ -165,11 +133,11 @@ class Dictionary:
         A sign is as far from a word as from the nearest of its clips; how far it is from all words is its scale.
 
         Raises:
-            InputError: There are no poses; or as `describe`.
+            InputError: There are no poses; or as the tower.
         """
         if poses is None:
             raise InputError("a dictionary looks at the signer, and there are only signs: give poses or a video")
-        asked = self.describe(poses, signs)
+        asked = self.tower.signs(poses, signs).vectors
         first = np.searchsorted(self.shows, np.arange(len(self.words)))
         near = np.empty((len(signs), len(self.words)), np.float32)
         for start in range(0, len(signs), ROWS):
@@ -204,10 +172,3 @@ def _listed(folder: Path) -> Iterator[tuple[str, Path]]:
             if not any(path.is_file() for path in places):
                 raise InputError(f"{index}:{rows.line_num}: {row['path']} is not there")
             yield row["words"].strip(), next(path for path in places if path.is_file())
-
-
-def _shown(poses: Poses) -> Sign:
-    """The sign in a clip: the longest time that a hand is up; all of it when none ever is."""
-    spans = bouts(height(poses), poses.fps)
-    first, stop = max(spans.tolist(), key=lambda span: span[1] - span[0], default=(0, len(poses.xyz)))
-    return Sign(float(first / poses.fps), float(stop / poses.fps))

@@ -52,7 +52,7 @@ def record(
 
 
 # metrics "row: column" of these become tables of rows and columns
-WIDE = ("deletions", "perturbation", "real", "retrieval", "segmentation")
+WIDE = ("deletions", "embedding", "perturbation", "real", "retrieval", "segmentation")
 
 
 def tables() -> None:

@@ -1,0 +1,90 @@
+"""A CSLR2 of ten words, trained with both losses and with each alone: retrieval and recognition in other sessions.
+
+    python bench/cslr2.py DATA RUNS [SEEDS]
+
+DATA is the folder of traduttore_asl (shared data), RUNS where checkpoints go; what is there already is not trained
+again. The recipe is recipes/cslr2-tiny.toml. Tested are 150 sentences of different words, joined of signs of the
+sessions that nothing was learned from and nothing was chosen on. Thresholds of recognition are those that the checkpoint
+was given on its validation part. What is joined is not what people sign: these numbers compare losses, and say nothing
+of signing. The brackets hold the least and the greatest of the seeds.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from results import record
+from safetensors.torch import load_file
+
+from seasign.metrics.glosses import evaluate_glosses
+from seasign.recognition import Walk, read_guesses
+from seasign.training import train
+from seasign.training.cslr2 import Cslr2Task, Recipe, Sentence, prepare
+from seasign.training.recipe import build, read_table
+
+RECIPE = Path(__file__).parents[1] / "recipes" / "cslr2-tiny.toml"
+WAYS = {"both losses": {}, "sentences alone": {"signs": 0.0}, "signs alone": {"sentences": 0.0}}
+TESTED = 150
+
+
+def trained(data: Path, folder: Path, way: str, seed: int) -> tuple[Cslr2Task, dict]:
+    """The task with the weights of its best epoch, and the config of its checkpoint."""
+    text = re.sub(r"^traduttore = .*$", f'traduttore = "{data.resolve()}"', RECIPE.read_text(), flags=re.MULTILINE)
+    for key, value in WAYS[way].items():
+        text = re.sub(rf"^{key} = [0-9.]+$", f"{key} = {value}", text, flags=re.MULTILINE)
+    if way == "signs alone":  # there is no retrieval to choose the epoch by
+        text = text.replace("text_to_video_r@1", "windows_top1")
+    text = text.replace("[loop]\n", f"[loop]\nseed = {seed}\n")
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{way.replace(' ', '-')}-{seed}"
+    (folder / f"{name}.toml").write_text(text)
+    train(folder / f"{name}.toml", output=folder / name)
+    table = read_table(folder / f"{name}.toml")
+    del table["task"], table["output"]
+    task = prepare(build(Recipe, table, name, folder))
+    task.network.load_state_dict(load_file(folder / name / "weights.safetensors"))
+    return task, json.loads((folder / name / "config.json").read_text())
+
+
+def sentences(task: Cslr2Task) -> tuple[Sentence, ...]:
+    """Of the part that is tested, the same for every seed and way."""
+    rng, made = np.random.default_rng(2026), {}
+    while len(made) < TESTED:
+        sentence = task.corpus.join("test", rng)
+        made.setdefault(frozenset(sentence.text.split()), sentence)
+    return tuple(made.values())
+
+
+def measured(task: Cslr2Task, config: dict) -> dict[str, float]:
+    task.corpus.valid = sentences(task)
+    task.network.eval()
+    with torch.no_grad():
+        found = {name: 100 * value for name, value in task.evaluate().items() if "rank" not in name}
+    if "threshold" in config and "tuned" in config:
+        embedder, walk = task.embedder("here"), Walk(config["threshold"], config["shortest"])
+        read = [read_guesses(task.guesses(embedder, sentence), walk) for sentence in task.corpus.valid]
+        scores = evaluate_glosses([sentence.signs for sentence in task.corpus.valid], read)
+        found |= {"WER": scores.wer, "temporal IoU": scores.temporal_iou, "F1@.50": scores.f1[0.5]}
+    return found
+
+
+def main(data: Path, runs: Path, seeds: int) -> None:
+    torch.set_num_threads(1)
+    results: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    for seed in range(seeds):
+        for way in WAYS:
+            results[way].append(measured(*trained(data, runs, way, seed)))
+            print(seed, way, results[way][-1], flush=True)
+    for way, found in results.items():
+        for name in found[0]:
+            values = [one[name] for one in found]
+            record(
+                f"{way}: {name}", float(np.mean(values)), "%", "", "traduttore_asl, joined", (min(values), max(values))
+            )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 3)

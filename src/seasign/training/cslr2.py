@@ -1,0 +1,472 @@
+"""CSLR2 as a task of the loop: sentences and the signs in them -> batches, both losses, retrieval and recognition.
+
+Source: Raude et al. 2024 (arXiv:2405.10266) and the authors' code @ 5f3bd69: .9 of the loss of sentences and .0075 of
+that of signs, Adam at 5e-5. Differs: sentences that say the same are no negatives of each other; weights of the loss
+are normalized by their own row; the epoch that is best on what is held out is kept, where that code keeps the last.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from seasign.corpora import traduttore
+from seasign.corpora.clips import Clip, read_manifest
+from seasign.corpora.recordings import Part, divide
+from seasign.metrics.retrieval import evaluate_sentences
+from seasign.models.cslr2 import Cslr2, Shape, hn_nce, pad
+from seasign.models.cslr2_embedder import LANDMARKS, Cslr2Embedder, Inputs, Letters, TextEncoder, frames_of
+from seasign.models.sentence_text import SentenceText
+from seasign.recognition import WindowGuesses, guess_words, tune_recognition
+from seasign.training.concatenation import Joining, concatenate, find_sign
+from seasign.training.loop import Loss, gather, share
+from seasign.training.recipe import Amount, Count, Counts, Loop, Positive, Share
+from seasign.types import InputError, InputWarning, Sign, WindowFeatures
+
+LEAST = 25  # windows that augmentation leaves
+THRESHOLDS = (0.0, 0.2, 0.4, 0.6, 0.8)  # of recognition, that are tried at every checkpoint
+
+
+@dataclass(frozen=True)
+class Data:
+    """What there is to learn from: the table [data]. Of `traduttore`, `manifest` and `bobsl` one is given."""
+
+    traduttore: Path | None = None  # isolated signs, joined into sentences: see [joined]
+    manifest: Path | None = None  # a table of clips of sentences, see `corpora.clips.read_manifest`; no signs are known
+    bobsl: Path | None = None  # a folder, see `corpora.bobsl.read_folder`
+    valid: Share = 0.1  # of the clips, unless the manifest or the next two name the parts; no signer is in two
+    valid_signers: tuple[str, ...] = ()  # or sessions: they are measured on,
+    test_signers: tuple[str, ...] = ()  # and they are kept out
+    encoder: Path | None = None  # the folder of the text encoder; None: texts are known by their letters
+    letters: Count = 512  # buckets of those
+    batch: Count = 128  # sentences per process
+    workers: int = 0  # processes that prepare batches
+
+
+@dataclass(frozen=True)
+class Joined(Joining):
+    """Sentences made of isolated signs, drawn anew in every epoch: the table [joined]."""
+
+    sentences: Count = 512  # per epoch
+    signs: Counts = (3, 5)  # per sentence, all of them different
+    valid: Count = 150  # sentences that are measured on, no two of the same words
+
+
+@dataclass(frozen=True)
+class Network:
+    """A new network: the table [network]. The defaults are the published ones."""
+
+    features: Count = 768
+    inner: Count = 2048
+    heads: Count = 8
+    layers: Count = 6
+    joint: Count = 256
+    part: Count = 128  # width of each part of the body, where poses are looked at
+    fps: Count = 25  # that poses are brought to
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is to go down: the table [loss]. A loss whose weight is 0 is left out, with what only it would teach."""
+
+    sentences: Amount = 0.9
+    signs: Amount = 0.0075
+    kind: Literal["hn-nce", "info-nce"] = "hn-nce"
+    temperature: Positive = 0.07
+    beta_sentences: Amount = 1.0  # how much more the harder negatives count
+    beta_signs: Amount = 0.5
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What is changed at random: the table [augment]; nothing unless it says so. Published values in brackets."""
+
+    texts: Share = 0.0  # how often words are dropped from a sentence (.8),
+    drop_words: Share = 0.4  # each of them how often,
+    shuffle: Share = 0.5  # and how often they are put in another order then
+    clips: Share = 0.0  # how often windows are dropped from a clip (.8),
+    drop_windows: Share = 0.5  # each of them how often, as long as 25 are left
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe with `task = "cslr2"`."""
+
+    data: Data
+    loop: Loop
+    network: Network = Network()
+    joined: Joined = Joined()
+    loss: Objective = Objective()
+    augment: Augment = Augment()
+    licence: str | None = None  # of the weights: goes into the checkpoint, as do the next two
+    trained_on: str | None = None
+    citation: str | None = None
+
+
+class Sentence(NamedTuple):
+    """A clip, what it says, and which of its windows say which word."""
+
+    text: str
+    signing: Float32[np.ndarray, "times numbers"]  # frames of poses, or features of windows
+    rows: Int[np.ndarray, " labelled"]
+    words: Int[np.ndarray, " labelled"]  # in the vocabulary
+    signs: tuple[Sign, ...] = ()  # where they are known, in seconds
+
+
+class Batch(NamedTuple):
+    """Sentences, filled up with 0 at the end."""
+
+    signing: Float[Tensor, "clips times numbers"]
+    lengths: Int[Tensor, " clips"]  # in windows
+    kept: Int[Tensor, "clips windows"]  # which windows are looked at, -1 at the end
+    texts: Float[Tensor, "clips text"]
+    said: Int[Tensor, " clips"]  # a number for every different text, the same in all processes
+    clips: Int[Tensor, " labelled"]
+    rows: Int[Tensor, " labelled"]
+    words: Int[Tensor, " labelled"]
+
+
+class Joint(nn.Module):
+    """The network, with all that a batch needs in one call."""
+
+    def __init__(self, network: Cslr2, words: Float32[np.ndarray, "words text"]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("vectors", torch.from_numpy(words), persistent=False)
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Clips, their sentences, labelled windows and their words, in the joint space."""
+        signing = batch.signing
+        features = self.network.pose_windows(signing) if self.network.inputs.landmarks else signing
+        index = batch.kept.clamp(min=0)[..., None].expand(-1, -1, features.shape[2])
+        seen = self.network(features.gather(1, index), batch.lengths)
+        vectors = self.vectors[batch.words]  # type: ignore[index]
+        return (
+            seen.sequence.float(),
+            self.network.sentences(batch.texts).float(),
+            seen.steps[batch.clips, batch.rows].float(),
+            self.network.words(vectors).float(),
+        )
+
+
+def prepare(recipe: Recipe) -> "Cslr2Task":
+    """Read what the recipe names, and make the network.
+
+    Raises:
+        InputError: There is nothing to learn from or to measure on, or a file cannot be used.
+    """
+    if sum(source is not None for source in (recipe.data.traduttore, recipe.data.manifest, recipe.data.bobsl)) != 1:
+        raise InputError("[data]: expected one of traduttore, manifest and bobsl")
+    if not recipe.loss.sentences and not recipe.loss.signs:
+        raise InputError("[loss]: both weights are 0: there is nothing to learn")
+    corpus = JoinedSigns(recipe) if recipe.data.traduttore is not None else Clips(recipe)
+    if recipe.loss.signs and not len(corpus.vocabulary):
+        raise InputError("[loss] signs: no signs are known in these sentences; set it to 0")
+    return Cslr2Task(recipe, corpus)
+
+
+class Cslr2Task:
+    """The network, the sentences that it learns from, and those that it is measured on."""
+
+    def __init__(self, recipe: Recipe, corpus: "JoinedSigns | Clips") -> None:
+        self.recipe, self.corpus = recipe, corpus
+        self.data = corpus.files
+        self.encoder: TextEncoder = (
+            Letters(recipe.data.letters) if recipe.data.encoder is None else SentenceText.read(recipe.data.encoder)
+        )
+        vectors = self.encoder.text(corpus.vocabulary or ("none",)).vectors
+        sizes = {name: getattr(recipe.network, name) for name in ("features", "inner", "heads", "layers", "joint")}
+        if recipe.network.features % recipe.network.heads:
+            raise InputError(
+                f"[network] heads: {recipe.network.heads} do not divide features = {recipe.network.features}"
+            )
+        part = recipe.network.part if corpus.inputs.landmarks else 0
+        shape = Shape(**sizes, text=vectors.shape[1], classes=0, part=part)
+        inputs = replace(corpus.inputs, text=self.encoder.space)
+        self.network = Cslr2(shape, inputs)
+        self.model = Joint(self.network, vectors)
+        if not recipe.loss.sentences:
+            self.network.video_sequence_ll.requires_grad_(False)
+            self.network.text_sentence_ll.requires_grad_(False)
+        if not recipe.loss.signs:
+            self.network.video_token_ll.requires_grad_(False)
+            self.network.text_word_ll.requires_grad_(False)
+        self.files = {"words.txt": "".join(f"{word}\n" for word in corpus.vocabulary)}
+
+    def batches(self, epoch: int, rank: int, ranks: int) -> DataLoader[Batch]:
+        """Sentences that the epoch and the seed throw together."""
+        data, seed = self.recipe.data, self.recipe.loop.seed
+        shares = share(len(self.corpus), data.batch, seed=seed, epoch=epoch, rank=rank, ranks=ranks)
+        return DataLoader(_Batches(self, shares, epoch), batch_size=None, num_workers=data.workers)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Of the sentences of all processes, and of the labelled windows of this one, as published."""
+        clips, texts, steps, words = model(batch)
+        terms, asked = {}, self.recipe.loss
+        if asked.sentences:
+            terms["sentences"] = asked.sentences * self._contrast(
+                gather(clips), gather(texts), gather(batch.said), asked.beta_sentences
+            )
+        if asked.signs and len(steps) > 1:
+            terms["signs"] = asked.signs * self._contrast(steps, words, batch.words, asked.beta_signs)
+        elif asked.signs:
+            terms["signs"] = 0 * (steps.sum() + words.sum() + clips.sum())
+        return Loss(terms, len(batch.said))
+
+    def _contrast(self, one: Tensor, other: Tensor, labels: Tensor, beta: float) -> Tensor:
+        beta = beta if self.recipe.loss.kind == "hn-nce" else 0.0
+        return hn_nce(one, other, labels, beta=beta, temperature=self.recipe.loss.temperature)
+
+    def evaluate(self) -> dict[str, float]:
+        """On sentences that were not learned from: retrieval in both directions, and the windows that are right.
+
+        `text_to_video_r@1` and so on are shares, ranks as CSLR2 counts them; `windows_top1` is the share of labelled
+        windows whose nearest word is right.
+        """
+        embedder = self.embedder("here")
+        seen = [self._encode(embedder, sentence) for sentence in self.corpus.valid]
+        found: dict[str, float] = {}
+        if self.recipe.loss.sentences:
+            pooled = np.stack([encoded.max(axis=0) for encoded in seen])
+            texts = embedder.sentences([sentence.text for sentence in self.corpus.valid]).vectors
+            scores = evaluate_sentences(texts @ self.network.sequence_vectors(pooled).T)
+            for name, way in zip(("text_to_video", "video_to_text"), scores, strict=True):
+                found |= {f"{name}_r@{k}": r / 100 for k, r in zip((1, 5, 10), way.recall, strict=False)}
+                found[f"{name}_median_rank"] = way.median_rank
+        if self.recipe.loss.signs:
+            words = embedder.words(self.corpus.vocabulary).vectors
+            right, labelled = 0, 0
+            for encoded, sentence in zip(seen, self.corpus.valid, strict=True):
+                guess = (self.network.step_vectors(encoded[sentence.rows]) @ words.T).argmax(axis=1)
+                right, labelled = right + int((guess == sentence.words).sum()), labelled + len(guess)
+            found["windows_top1"] = right / max(labelled, 1)
+        return found
+
+    def guesses(self, embedder: Cslr2Embedder, sentence: Sentence) -> WindowGuesses:
+        """The words of the windows of a sentence."""
+        steps = self.network.step_vectors(self._encode(embedder, sentence))
+        inputs = self.network.inputs
+        windows = WindowFeatures(steps, inputs.fps, "here", inputs.stride, (inputs.window - 1) // 2)
+        words = replace(embedder.words(self.corpus.vocabulary), space="here")
+        return guess_words(windows, words, self.corpus.vocabulary)
+
+    def _encode(self, embedder: Cslr2Embedder, sentence: Sentence) -> Float32[np.ndarray, "windows features"]:
+        poses = self.network.inputs.landmarks
+        features = self.network.pose_features(sentence.signing) if poses else sentence.signing
+        found: Float32[np.ndarray, "windows features"] = self.network.encoded(features[None])[0]
+        return found
+
+    def checkpoint(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """As `checkpoints` reads it, with the settings of recognition that are best on what is held out."""
+        embedder = self.embedder("here")
+        about: dict[str, Any] = {
+            "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
+            "licence": self.recipe.licence,
+            "trained_on": self.recipe.trained_on,
+            "citation": self.recipe.citation,
+            "parts": self.corpus.parts,
+        }
+        known = [sentence for sentence in self.corpus.valid if sentence.signs]
+        if known and self.recipe.loss.signs:
+            sentences = [(self.guesses(embedder, sentence), sentence.signs) for sentence in known]
+            tuned = tune_recognition(sentences, split="valid", thresholds=THRESHOLDS, shortest=range(1, 6))
+            about |= asdict(tuned.walk) | {"tuned": {"split": tuned.split, "wer": tuned.scores.wer}}
+        return self.network.config | about, dict(self.network.state_dict())
+
+    def embedder(self, weights: str) -> Cslr2Embedder:
+        """The network as it is now."""
+        self.network.eval()
+        return Cslr2Embedder(self.network, self.network.inputs, weights, self.encoder)
+
+
+class _Batches(Dataset[Batch]):
+    """The batches of a process in an epoch."""
+
+    def __init__(self, task: Cslr2Task, shares: Sequence[Int[np.ndarray, "_"]], epoch: int) -> None:
+        self.task, self.shares, self.epoch = task, shares, epoch
+
+    def __len__(self) -> int:
+        return len(self.shares)
+
+    def __getitem__(self, number: int) -> Batch:
+        task, augment = self.task, self.task.recipe.augment
+        signing, kept, texts, labels = [], [], [], []
+        for clip, item in enumerate(self.shares[number].tolist()):
+            rng = np.random.default_rng([task.recipe.loop.seed, self.epoch, item])
+            sentence = task.corpus.draw(item, rng)
+            inputs = task.network.inputs
+            count = len(sentence.signing)
+            count = (count - inputs.window) // inputs.stride + 1 if inputs.landmarks else count
+            some = drop_windows(count, rng, augment)
+            signing.append(torch.from_numpy(sentence.signing))
+            kept.append(torch.from_numpy(some))
+            texts.append(drop_words(sentence.text, rng, augment))
+            place = np.full(count, -1)
+            place[some] = np.arange(len(some))
+            left = place[sentence.rows] >= 0
+            labels += [
+                (clip, place[row], word) for row, word in zip(sentence.rows[left], sentence.words[left], strict=True)
+            ]
+        clips, rows, words = (torch.tensor([label[part] for label in labels], dtype=torch.long) for part in range(3))
+        return Batch(
+            pad(signing)[0],
+            torch.tensor([len(one) for one in kept]),
+            nn.utils.rnn.pad_sequence(kept, batch_first=True, padding_value=-1),
+            torch.from_numpy(task.encoder.text(texts).vectors),
+            torch.tensor([text_number(text) for text in texts]),
+            clips,
+            rows,
+            words,
+        )
+
+
+class JoinedSigns:
+    """Sentences of isolated signs, as a lexicon of several sessions makes them; no session is in two parts."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        assert recipe.data.traduttore is not None
+        self.recipe, folder = recipe, recipe.data.traduttore
+        clips = traduttore.read(folder)
+        self.files = {path.name: _sha256(path) for path in sorted(folder.glob("*.npz"))}
+        parts = _divide(clips, recipe)
+        self.parts = {part: sorted({str(clip.signer) for clip in some}) for part, some in parts.items()}
+        self.vocabulary = tuple(sorted({clip.text for clip in clips}))
+        self.inputs = Inputs(LANDMARKS, Fraction(recipe.network.fps), features="poses")
+        if recipe.joined.signs[1] > len(self.vocabulary):
+            raise InputError(
+                f"[joined] signs: {recipe.joined.signs[1]} different ones, of {len(self.vocabulary)} words"
+            )
+        self.by_word = {part: self._by_word(some) for part, some in parts.items()}
+        rng, made = np.random.default_rng([recipe.loop.seed, 0, 0]), dict[tuple[str, ...], Sentence]()
+        for _ in range(50 * recipe.joined.valid):
+            sentence = self.join("valid", rng)
+            made.setdefault(tuple(sorted(sentence.text.split())), sentence)
+            if len(made) == recipe.joined.valid:
+                break
+        else:
+            raise InputError(f"[joined] valid: there are only {len(made)} sentences of different words; ask for fewer")
+        self.valid = tuple(made.values())
+
+    def __len__(self) -> int:
+        return self.recipe.joined.sentences
+
+    def draw(self, item: int, rng: np.random.Generator) -> Sentence:
+        """A new one; the item says nothing."""
+        return self.join("train", rng)
+
+    def join(self, part: Part, rng: np.random.Generator) -> Sentence:
+        """Some words, a clip of each, one after the other."""
+        low, high = self.recipe.joined.signs
+        words = rng.permutation(sorted(self.by_word[part]))[: rng.integers(low, high, endpoint=True)].tolist()
+        chosen = [self.by_word[part][word][rng.integers(len(self.by_word[part][word]))] for word in words]
+        joining = replace(self.recipe.joined, phrase=(high, high))  # one phrase
+        poses, signs = concatenate(chosen, int(rng.integers(2**31)), joining=joining, fps=self.inputs.fps)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InputWarning)  # a sentence that shows one hand is nothing to warn of
+            frames = frames_of(poses, self.inputs)
+        count = (len(frames) - self.inputs.window) // self.inputs.stride + 1
+        times = ((self.inputs.window - 1) // 2 + self.inputs.stride * np.arange(count)) / float(self.inputs.fps)
+        said = np.full(count, -1)
+        for sign in signs:
+            said[(times >= sign.start) & (times < sign.end)] = self.vocabulary.index(str(sign.gloss))
+        rows = np.flatnonzero(said >= 0)
+        return Sentence(" ".join(words), frames, rows, said[rows], signs)
+
+    def _by_word(self, clips: Sequence[Clip]) -> dict[str, list[tuple[Any, Sign]]]:
+        found: dict[str, list[tuple[Any, Sign]]] = {}
+        for clip in clips:
+            poses = clip.read()
+            span = find_sign(poses)
+            found.setdefault(clip.text, []).append((poses, Sign(span.start, span.end, clip.text)))
+        return found
+
+
+class Clips:
+    """Sentences as a table lists their clips; which signs are in them is not known."""
+
+    vocabulary: tuple[str, ...] = ()
+
+    def __init__(self, recipe: Recipe) -> None:
+        assert recipe.data.manifest is not None
+        self.inputs = Inputs(LANDMARKS, Fraction(recipe.network.fps), features="poses")
+        clips = read_manifest(recipe.data.manifest)
+        self.files = {recipe.data.manifest.name: _sha256(recipe.data.manifest)}
+        parts = _divide(clips, recipe)
+        self.parts = {part: sorted({str(clip.signer) for clip in some}) for part, some in parts.items()}
+        self.train, self.valid = (tuple(map(self._read, parts[part])) for part in ("train", "valid"))
+
+    def __len__(self) -> int:
+        return len(self.train)
+
+    def draw(self, item: int, rng: np.random.Generator) -> Sentence:
+        """That one."""
+        return self.train[item]
+
+    def _read(self, clip: Clip) -> Sentence:
+        none = np.zeros(0, np.int64)
+        return Sentence(clip.text, frames_of(clip.read(), self.inputs), none, none)
+
+
+def drop_words(text: str, rng: np.random.Generator, settings: Augment) -> str:
+    """A sentence without some of its words, perhaps in another order; at least one is left.
+
+    Source: CSLR2, the authors' code @ 5f3bd69.
+    """
+    words = text.split()
+    if rng.random() >= settings.texts or not words:
+        return text
+    kept = rng.random(len(words)) >= settings.drop_words
+    kept[rng.integers(len(words))] |= not kept.any()
+    words = [word for word, left in zip(words, kept, strict=True) if left]
+    if rng.random() < settings.shuffle:
+        rng.shuffle(words)
+    return " ".join(words)
+
+
+def drop_windows(count: int, rng: np.random.Generator, settings: Augment) -> Int[np.ndarray, " left"]:
+    """Which windows of a clip are left; those of a short one all are.
+
+    Source: CSLR2, the authors' code @ 5f3bd69.
+    """
+    if count <= LEAST or rng.random() >= settings.clips:
+        return np.arange(count)
+    order = rng.permutation(count)
+    dropped = order[rng.random(count) < settings.drop_windows][: count - LEAST]
+    return np.setdiff1d(np.arange(count), dropped)
+
+
+def text_number(text: str) -> int:
+    """The same for texts of the same words, in any order and any process."""
+    digest = sha256(" ".join(sorted(text.split())).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def _divide(clips: Sequence[Clip], recipe: Recipe) -> dict[Part, tuple[Clip, ...]]:
+    """The parts; a signer is in one of them."""
+    data = recipe.data
+    if data.valid_signers or data.test_signers:
+        if both := sorted(set(data.valid_signers) & set(data.test_signers)):
+            raise InputError(f"[data]: {both[0]} is among valid_signers and test_signers; nobody is in two parts")
+        if lacking := sorted({*data.valid_signers, *data.test_signers} - {str(clip.signer) for clip in clips}):
+            raise InputError(f"[data]: no clip is of the signer {lacking[0]!r}")
+        named: dict[str | None, Part] = dict.fromkeys(data.valid_signers, "valid")
+        named |= dict.fromkeys(data.test_signers, "test")
+        clips = [replace(clip, part=named.get(clip.signer, "train")) for clip in clips]
+    parts = divide(clips, valid=data.valid, seed=recipe.loop.seed)
+    if not parts["valid"]:
+        raise InputError("no clip is in the part valid: there is nothing to measure on")
+    return parts
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

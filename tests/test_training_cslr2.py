@@ -1,0 +1,208 @@
+"""CSLR2's training: what augmentation keeps, which windows learn which word, which loss teaches what, a whole run."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning_fabric")
+
+import seasign  # noqa: E402
+from seasign import checkpoints  # noqa: E402
+from seasign.corpora import traduttore  # noqa: E402
+from seasign.models.cslr2 import hn_nce  # noqa: E402
+from seasign.models.cslr2_embedder import Cslr2Embedder  # noqa: E402
+from seasign.training import cslr2, train  # noqa: E402
+from seasign.training.concatenation import concatenate, find_sign  # noqa: E402
+from seasign.training.cslr2 import Augment, Objective, drop_windows, drop_words, text_number  # noqa: E402
+from seasign.training.recipe import build, read_table  # noqa: E402
+from seasign.types import InputError  # noqa: E402
+
+WORDS = ("house", "tree", "go")
+SIGNERS = ("a", "b", "c")
+
+
+def write_corpus(folder: Path) -> None:
+    """Three words of three sessions, as traduttore's arrays: a hand goes up to a place of its own for each word."""
+    rng = np.random.default_rng(0)
+    for number, word in enumerate(WORDS):
+        pose = np.full((len(SIGNERS) * 4, 20, 33, 4), 0.5)
+        pose[..., 3] = 1
+        for name, place in (("LEFT_SHOULDER", (0.6, 0.4)), ("RIGHT_SHOULDER", (0.4, 0.4)), ("LEFT_ELBOW", (0.65, 0.6)),
+                            ("RIGHT_ELBOW", (0.35, 0.6)), ("LEFT_WRIST", (0.65, 0.8))):  # fmt: skip
+            pose[:, :, traduttore.BODY.index(name), :2] = place
+        path = np.sin(np.linspace(0, np.pi, 20))
+        wrist = np.stack([0.35 + 0.2 * (number - 1) * path, 0.8 - 0.5 * path], axis=1)
+        pose[:, :, traduttore.BODY.index("RIGHT_WRIST"), :2] = wrist + rng.normal(0, 0.01, (len(pose), 20, 2))
+        hand = np.repeat(np.concatenate([wrist, np.zeros((20, 1))], axis=1)[:, None], 21, axis=1)
+        shape = 0.05 * np.random.default_rng(number).normal(size=(21, 3))
+        hands = hand + shape + rng.normal(0, 0.003, (len(pose), 20, 21, 3))
+        np.savez(
+            folder / f"{word}.npz",
+            pose=pose,
+            left_hand=np.zeros_like(hands),
+            right_hand=hands,
+            block=np.repeat(np.arange(len(SIGNERS)), 4),
+            seq=np.arange(len(pose)),
+        )
+
+
+RECIPE = """
+task = "cslr2"
+[data]
+traduttore = "corpus"
+test_signers = ["block 2"]
+valid_signers = ["block 1"]
+letters = 32
+batch = 8
+[joined]
+sentences = 64
+signs = [1, 3]
+valid = 7
+[network]
+features = 32
+inner = 32
+heads = 2
+layers = 1
+joint = 16
+part = 16
+[loss]
+signs = 0.5
+[loop]
+metric = "text_to_video_r@1"
+epochs = {epochs}
+learning_rate = 3e-3
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cslr2")
+    (folder / "corpus").mkdir()
+    write_corpus(folder / "corpus")
+    (folder / "recipe.toml").write_text(RECIPE.format(epochs=8))
+    return folder / "recipe.toml"
+
+
+def task(recipe, **changes):
+    table = read_table(recipe)
+    table.pop("task")
+    read = build(cslr2.Recipe, table, str(recipe), recipe.parent)
+    return cslr2.prepare(replace(read, **changes))
+
+
+def test_a_run_learns_and_its_checkpoint_recognizes_and_embeds(recipe, tmp_path):
+    trained = train(recipe, output=tmp_path / "run")
+    assert trained.metrics["text_to_video_r@1"] >= 3 / 7  # 1 / 7 by chance
+    assert trained.metrics["windows_top1"] > 0.6  # 1 / 3 by chance
+    found = checkpoints.load_embedder(tmp_path / "run")
+    assert isinstance(found, Cslr2Embedder)
+    assert (tmp_path / "run" / "words.txt").read_text() == "go\nhouse\ntree\n"
+    vocabulary = seasign.Vocabulary(("go", "house", "tree"))
+    clips = traduttore.read(recipe.parent / "corpus")
+    chosen = [next(clip for clip in clips if clip.text == word and clip.signer == "block 2") for word in WORDS]
+    signs = [seasign.Sign(span.start, span.end, clip.text) for clip in chosen for span in [find_sign(clip.read())]]
+    poses, _ = concatenate(list(zip([clip.read() for clip in chosen], signs, strict=True)))
+    with pytest.warns(seasign.InputWarning, match="shows the left hand"):
+        said = [sign.gloss for sign in seasign.recognize(poses, vocabulary, found, reading=seasign.Walk(0.4, 3))]
+    assert said
+    assert set(said) <= set(WORDS)
+
+
+def test_windows_learn_the_word_that_is_signed_at_their_centre(recipe):
+    corpus = task(recipe).corpus
+    sentence = corpus.join("train", np.random.default_rng(0))
+    assert [corpus.vocabulary.index(sign.gloss) for sign in sentence.signs] == [
+        word for word, before in zip(sentence.words, [-1, *sentence.words[:-1]], strict=True) if word != before
+    ]
+    for row, word in zip(sentence.rows, sentence.words, strict=True):
+        time = (7 + 2 * row) / 25
+        (own,) = [sign for sign in sentence.signs if sign.start <= time < sign.end]
+        assert own.gloss == corpus.vocabulary[word]
+
+
+def test_no_session_is_in_two_parts_and_no_two_validation_sentences_are_of_the_same_words(recipe):
+    corpus = task(recipe).corpus
+    assert corpus.parts == {"train": ["block 0"], "valid": ["block 1"], "test": ["block 2"]}
+    said = [frozenset(sentence.text.split()) for sentence in corpus.valid]
+    assert len(set(said)) == len(said) == 7
+
+
+def test_a_batch_that_loses_windows_keeps_their_words(recipe):
+    made = task(recipe, augment=Augment(clips=1.0, drop_windows=0.5))
+    whole = task(recipe)
+    (batch, *_), (full, *_) = made.batches(1, 0, 1), whole.batches(1, 0, 1)
+    assert batch.lengths.sum() < full.lengths.sum()
+    assert (batch.lengths >= full.lengths.clamp(max=25)).all()
+    known = {
+        (clip, int(full.kept[clip, row])): word
+        for clip, row, word in zip(full.clips.tolist(), full.rows.tolist(), full.words.tolist(), strict=True)
+    }
+    for clip, row, word in zip(batch.clips.tolist(), batch.rows.tolist(), batch.words.tolist(), strict=True):
+        assert known[clip, int(batch.kept[clip, row])] == word
+
+
+def test_the_loss_is_the_published_sum_of_both(recipe):
+    made = task(recipe, loss=Objective())
+    made.model.eval()
+    (batch, *_) = made.batches(1, 0, 1)
+    clips, texts, steps, words = made.model(batch)
+    terms = made.loss(made.model, batch).terms
+    assert terms["sentences"].item() == pytest.approx(0.9 * hn_nce(clips, texts, batch.said).item(), rel=1e-4)
+    signs = hn_nce(steps, words, batch.words, beta=0.5).item()
+    assert terms["signs"].item() == pytest.approx(0.0075 * signs, rel=1e-4)
+
+
+@pytest.mark.parametrize(("left_out", "untaught"), [("signs", "video_token_ll"), ("sentences", "video_sequence_ll")])
+def test_a_loss_of_no_weight_teaches_nothing(recipe, left_out, untaught):
+    made = task(recipe, loss=replace(Objective(), **{left_out: 0.0}))
+    (batch, *_) = made.batches(1, 0, 1)
+    terms = made.loss(made.model, batch).terms
+    assert left_out not in terms
+    sum(terms.values()).backward()
+    still = {name for name, parameter in made.network.named_parameters() if parameter.grad is None}
+    assert f"{untaught}.weight" in still
+    assert not any(parameter.requires_grad for name, parameter in made.network.named_parameters() if name in still)
+    found = made.evaluate()
+    assert ("windows_top1" in found) == (left_out == "sentences")
+    assert ("text_to_video_r@1" in found) == (left_out == "signs")
+
+
+def test_augmentation_leaves_a_word_and_25_windows():
+    rng = np.random.default_rng(0)
+    always = Augment(texts=1.0, drop_words=1.0, shuffle=1.0, clips=1.0, drop_windows=1.0)
+    assert {drop_words("a b c", rng, always) for _ in range(50)} == {"a", "b", "c"}
+    assert drop_words("a b c", rng, Augment()) == "a b c"
+    assert len(drop_windows(60, rng, always)) == 25
+    assert drop_windows(20, rng, always).tolist() == list(range(20))
+    some = [len(drop_windows(1000, rng, replace(always, drop_windows=0.5))) for _ in range(20)]
+    assert 470 < np.mean(some) < 530
+
+
+def test_texts_of_the_same_words_are_the_same():
+    assert text_number("tree house") == text_number("house tree") != text_number("house")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ('traduttore = "corpus"', "expected one of traduttore, manifest and bobsl"),
+        ("signs = [1, 3]", "4 different ones, of 3 words"),
+        ("valid = 7", "there are only 7 sentences of different words"),
+        ('valid_signers = ["block 1"]', "block 2 is among valid_signers and test_signers"),
+        ("heads = 2", "3 do not divide features = 32"),
+        ("signs = 0.5", "both weights are 0"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(recipe, tmp_path, change, words):
+    other = {
+        'traduttore = "corpus"': "", "signs = [1, 3]": "signs = [1, 4]", "valid = 7": "valid = 8",
+        "heads = 2": "heads = 3",
+        'valid_signers = ["block 1"]': 'valid_signers = ["block 2"]', "signs = 0.5": "signs = 0.0\nsentences = 0.0",
+    }[change]  # fmt: skip
+    path = recipe.parent / "other.toml"
+    path.write_text(recipe.read_text().replace(change, other))
+    with pytest.raises(InputError, match=words):
+        train(path, output=tmp_path / "run")

@@ -26,8 +26,9 @@ import seasign
 from commands import run
 from seasign import checkpoints
 from seasign.checkpoints import pickles
-from seasign.checkpoints.download import download, git_blob, sha256
+from seasign.checkpoints.download import download, git_blob
 from seasign.checkpoints.pickles import read_state
+from seasign.formats.disk import sha256
 from seasign.models import features
 from seasign.types import InputError, InputWarning
 

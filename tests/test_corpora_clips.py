@@ -7,7 +7,7 @@ import pytest
 
 import seasign
 from seasign.corpora import traduttore
-from seasign.corpora.clips import read_manifest
+from seasign.corpora.clips import digest, read_manifest
 from seasign.corpora.recordings import divide
 from seasign.synthesis import synthesize
 from seasign.types import InputError
@@ -34,6 +34,15 @@ def test_a_table_of_clips_is_read_with_all_it_says(table):
     assert (second.text, second.signer, second.tags, second.part) == ("hi", None, None, None)
     assert first.name != second.name
     np.testing.assert_array_equal(first.read().xyz, synthesize(1, duration=2.0).poses.xyz)
+
+
+def test_the_digest_of_clips_is_of_all_their_files(table, tmp_path):
+    seasign.write(tmp_path / "b.npz", synthesize(2, duration=2.0).poses)
+    path = table("poses,text", "a.npz,hi", "b.npz,you", "a.npz,hello")
+    before = digest(read_manifest(path))
+    assert before == digest(read_manifest(path)[1:])  # a file that is there twice counts once
+    (tmp_path / "b.npz").write_bytes((tmp_path / "a.npz").read_bytes())
+    assert digest(read_manifest(path)) != before
 
 
 @pytest.mark.parametrize(

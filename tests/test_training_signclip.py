@@ -1,6 +1,7 @@
 """SignCLIP's training: the published loss, ours against brute force, what learns and what does not, and a whole run."""
 
 import csv
+import shutil
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -160,6 +161,14 @@ def write_recipe(folder, corpus, top="", data="", more=NETWORK, epochs=2):
         f'{data}\n{more}\n[loop]\nmetric = "loss"\ndirection = "min"\nlearning_rate = 3e-3\nepochs = {epochs}\n'
     )
     return path
+
+
+def test_a_clip_that_changed_is_other_data(corpus, tmp_path):
+    shutil.copytree(corpus, tmp_path / "corpus")
+    path = write_recipe(tmp_path, tmp_path / "corpus", epochs=1)
+    before = dict(task_of(path).data)
+    seasign.write(tmp_path / "corpus" / "0-Ann-0.npz", of_a_sign(9))
+    assert {name for name, digest in task_of(path).data.items() if digest != before[name]} == {"the clips in it"}
 
 
 def task_of(path):

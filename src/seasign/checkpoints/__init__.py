@@ -19,10 +19,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from seasign.checkpoints.download import download, git_blob, sha256
+from seasign.checkpoints.download import download, git_blob
 from seasign.checkpoints.pickles import read_state
 from seasign.checkpoints.published import PUBLISHED, Published
 from seasign.embedding import Embedder
+from seasign.formats.disk import sha256
 from seasign.models import features
 from seasign.segmentation import Segmenter
 from seasign.types import InputError, InputWarning

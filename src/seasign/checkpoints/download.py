@@ -84,12 +84,6 @@ def _begins_at(content_range: str) -> int | None:
     return int(first) if first.isdecimal() else None
 
 
-def sha256(path: Path) -> str:
-    """Of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def git_blob(path: Path) -> str:
     """The name that git gives to the content of a file: SHA-1 over a header with its length, and the content."""
     digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)

@@ -4,7 +4,6 @@ import datetime
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from seasign.cli.align import array
 from seasign.cli.evaluate import FPS
 from seasign.cli.options import EXISTING, JSON, PRESET, QUIET, Lag, options, progress_bar
 from seasign.formats import SUBTITLES, TABLES, TIERS
-from seasign.formats.disk import write_text
+from seasign.formats.disk import sha256, write_text
 from seasign.types import InputError
 
 KNOWN = SUBTITLES | TIERS | TABLES
@@ -268,10 +267,5 @@ def _all(files: Files) -> list[Path]:
 
 def _made_of(files: Files) -> dict[str, object]:
     """When and from which files something was made."""
-    sums = {name: {side: _sum(path) for side, path in own.items()} for name, own in files.items()}
+    sums = {name: {side: sha256(path) for side, path in own.items()} for name, own in files.items()}
     return {"date": datetime.date.today().isoformat(), "sha256": sums}
-
-
-def _sum(path: Path) -> str:
-    """The SHA-256 of a file."""
-    return sha256(path.read_bytes()).hexdigest()

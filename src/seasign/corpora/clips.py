@@ -1,10 +1,13 @@
 """Clips of one sign, or of one phrase, each with what it says, as a CSV lists them; their division is `recordings`'."""
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from seasign.corpora.recordings import Part, find_file, read_part, rows
 from seasign.formats import POSES, read_poses
+from seasign.formats.disk import sha256
 from seasign.types import InputError, Poses
 
 COLUMNS = ("poses", "text", "signer", "written", "signed", "split")
@@ -46,3 +49,9 @@ def read_manifest(path: Path) -> tuple[Clip, ...]:
     if not clips:
         raise InputError(f"{path}: lists no clips")
     return tuple(clips)
+
+
+def digest(clips: Iterable[Clip]) -> str:
+    """SHA-256 of all files of clips: of a line with the SHA-256 of each, in the order of their paths."""
+    files = sorted({clip.poses for clip in clips if isinstance(clip.poses, Path)})
+    return hashlib.sha256("".join(f"{sha256(path)}\n" for path in files).encode()).hexdigest()

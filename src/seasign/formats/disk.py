@@ -1,4 +1,4 @@
-"""Bytes on their way in and out: whole files, their encodings, and replacement that is atomic or does not happen."""
+"""Bytes on their way in and out: whole files, encodings, digests, and replacement that is atomic or does not happen."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import file_digest
 from pathlib import Path
 
 from seasign.types import InputError, InputWarning
@@ -108,6 +109,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """Of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _umask() -> int:

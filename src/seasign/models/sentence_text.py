@@ -7,13 +7,13 @@ import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int
 
+from seasign.formats.disk import sha256
 from seasign.models.gloss_text import NOTE
 from seasign.models.signclip_embedder import in_batches
 from seasign.types import Embeddings, InputError, InputWarning, Poses, Sign
@@ -69,8 +69,7 @@ class SentenceText:
                 message = f"{folder}: was trained to be pooled otherwise; the mean of its states may say less"
                 warnings.warn(message, InputWarning, stacklevel=2)
         most = min(512, tokenizer.model_max_length, getattr(encoder.config, "max_position_embeddings", 512))
-        with file.open("rb") as weights:
-            return cls(tokenizer, encoder, file_digest(weights, "sha256").hexdigest(), most)
+        return cls(tokenizer, encoder, sha256(file), most)
 
     @property
     def space(self) -> str:

@@ -21,7 +21,6 @@ import platform
 import random
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from hashlib import file_digest
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -34,7 +33,7 @@ from jaxtyping import Int, Shaped
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
 
-from seasign.formats.disk import read_text, replacing, write_text
+from seasign.formats.disk import read_text, replacing, sha256, write_text
 from seasign.training import Progress, Trained
 from seasign.training.recipe import Loop, read_table
 from seasign.types import InputError
@@ -333,8 +332,7 @@ def _write_checkpoint(folder: Path, task: Task, about: Mapping[str, Any]) -> Non
     config, weights = task.checkpoint()
     with replacing(folder / "weights.safetensors") as temporary:
         safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary)
-        with temporary.open("rb") as file:
-            digest = file_digest(file, "sha256").hexdigest()
+        digest = sha256(temporary)
     for name, text in task.files.items():
         write_text(folder / name, text)
     config = {**config, "provenance": {"files": {"weights.safetensors": digest}}, "training": about}

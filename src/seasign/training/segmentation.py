@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from hashlib import file_digest
 from math import ceil
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -27,6 +26,7 @@ from seasign import checkpoints
 from seasign.corpora.recordings import PARTS, Part, Recording, divide, read_folder, read_manifest
 from seasign.decoding import B, I, O
 from seasign.formats import TIERS, read_poses, read_signs
+from seasign.formats.disk import sha256
 from seasign.metrics import cut_evenly, evaluate_signs
 from seasign.models import bio_tagger, features, unet_tagger
 from seasign.models.bio_tagger import BioTagger
@@ -304,7 +304,7 @@ class Tagging:
         whole, clips = [], []
         for recording in self.parts[part]:
             poses = read_poses(recording.poses, self.model.settings.points)
-            self.data[recording.name] = _sha256(recording.poses)
+            self.data[recording.name] = sha256(recording.poses)
             try:
                 if recording.signs is None:
                     span = find_sign(poses)
@@ -319,7 +319,7 @@ class Tagging:
     def _annotate(self, recording: Recording, path: Path, poses: Poses) -> Episode:
         """Poses with the signs and phrases of a file."""
         data = self.recipe.data
-        self.data[f"{recording.name}: {path.name}"] = _sha256(path)
+        self.data[f"{recording.name}: {path.name}"] = sha256(path)
         signs = in_poses(read_signs(path, data.tier), poses)
         if not signs:
             raise InputError(f"{path}: there are no signs in it; leave {recording.name} out")
@@ -425,11 +425,6 @@ def augment(poses: Poses, rng: np.random.Generator, settings: Augment) -> Poses:
     if settings.frame_dropout:
         poses = augmentation.drop_frames(poses, rng, settings.frame_dropout)
     return augmentation.drop_hands(poses, rng, settings.hand_dropout) if settings.hand_dropout else poses
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

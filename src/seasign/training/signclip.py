@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import file_digest
 from math import log
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -27,8 +26,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from seasign import checkpoints
 from seasign.corpora import traduttore
-from seasign.corpora.clips import Clip, read_manifest
+from seasign.corpora.clips import Clip, digest, read_manifest
 from seasign.corpora.recordings import PARTS, Part, divide
+from seasign.formats.disk import sha256
 from seasign.metrics import evaluate_retrieval
 from seasign.models.features import LEGS, SHOULDERS, hide, normalize_shoulders, select
 from seasign.models.signclip import Head, Shape, SignClip
@@ -504,10 +504,9 @@ def _read(data: Data) -> tuple[tuple[Clip, ...], dict[str, str]]:
     unknown = set(data.without) - {clip.text for clip in clips}
     if unknown:
         raise InputError(f"[data] without: no clip says {sorted(unknown)[0]!r}")
-    hashes = {}
-    for path in files:
-        with path.open("rb") as file:
-            hashes[path.name] = file_digest(file, "sha256").hexdigest()
+    hashes = {path.name: sha256(path) for path in files}
+    if data.manifest is not None:
+        hashes["the clips in it"] = digest(clips)
     return tuple(clip for clip in clips if clip.text not in data.without), hashes
 
 

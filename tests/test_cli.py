@@ -748,6 +748,16 @@ def test_segmenters_and_thresholds_that_are_none_are_refused(folder):
         assert "is not two percentages" in result.stderr
     both = run("segment", "episode.pose", "-o", "out.csv", "--thresholds", "30/50", "--decoder", "argmax")
     assert both.exit_code == 2
+    sure = run("segment", "episode.pose", "-o", "out.csv", "--thresholds", "30/50")
+    assert (sure.exit_code, "go with a network" in sure.stderr) == (2, True)
+
+
+def test_a_reader_that_has_had_enough_is_no_error(folder):
+    told = subprocess.run(
+        f"{sys.executable} -m seasign align --help | head -1; {sys.executable} -m seasign doctor --json | true",
+        shell=True, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "Errno" not in told.stderr
 
 
 @pytest.mark.parametrize("unseen", ["everything", "frames"])

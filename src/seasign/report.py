@@ -145,7 +145,7 @@ class Verdict:
     check: tuple[int, ...] = ()  # indices of cues, the least sure first
 
     def __str__(self) -> str:
-        head = f"check {len(self.check)} cues" if self.verdict == "check" else self.verdict
+        head = f"check {len(self.check)} cue{'s' * (len(self.check) != 1)}" if self.verdict == "check" else self.verdict
         return f"{head}: {self.reason}"
 
 

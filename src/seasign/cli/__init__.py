@@ -4,6 +4,8 @@ Results go to stdout; warnings, errors and progress to stderr. Exit codes: 0 don
 3 refused.
 """
 
+import os
+import sys
 import warnings
 from typing import Any
 
@@ -46,6 +48,9 @@ class Commands(click.Group):
                 if ": no tier " in line and ": choose one of " in line:
                     named = self.commands[ctx.invoked_subcommand or ""].params
                     line += f", by {' or '.join(it.opts[0] for it in named if (it.name or '').endswith('_tier'))}"
+            except BrokenPipeError:  # whoever read has had enough, as `head` has
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has nowhere to go
+                ctx.exit(1)
             except OSError as error:
                 line = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
         click.echo(f"error: {line}", err=True)

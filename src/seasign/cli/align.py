@@ -33,6 +33,7 @@ from seasign.confidence import CALIBRATION
 from seasign.formats import EMBEDDINGS, POSES, SUBTITLES, TABLES, TIERS, VIDEOS
 from seasign.formats.disk import write_text
 from seasign.formats.timed_text import plain, prefixed, without
+from seasign.lag import CLEAR
 from seasign.legality import NOT_SIGNED
 from seasign.report import plain_values
 from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWarning, Normalization, Sign
@@ -78,7 +79,11 @@ from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWa
 @click.option("--pins", type=EXISTING, help="Times that are right: a CSV of cue,start,end, or tier PINNED of an .eaf.")
 @click.option("--dropped", type=click.Choice(["keep", "shift", "mark", "remove"]), default="shift", show_default=True,
               help="Cues without signs: as delivered, with the lag alone, marked, or left out.")  # fmt: skip
-@click.option("--max-speed", type=COST, help="Characters per second: faster cues stay up longer where there is room.")
+@click.option(
+    "--max-speed",
+    type=Number(min=0, min_open=True),
+    help="Characters per second: faster cues stay up longer where there is room.",
+)
 @click.option("--report", type=EXISTING, help="Also write all about it, as .json or as a page, .html.")
 @click.option("--force", is_flag=True, help="Write the output even if the verdict is not to use it.")
 @click.option("--skip-broken", is_flag=True, help="Pass over cues that cannot be read instead of refusing the file.")
@@ -374,12 +379,14 @@ def _print_summary(
 ) -> None:
     """What was done, beside what a constant shift would have done, and what to do with it."""
     click.echo(f"moved     {summary.moved} of {summary.cues} cues onto {summary.signs} signs", nl=False)
-    click.echo(f"; {summary.unmatched} have no signs" if summary.unmatched else "")
+    click.echo(
+        f"; {summary.unmatched} {'has' if summary.unmatched == 1 else 'have'} no signs" * bool(summary.unmatched)
+    )
     if not summary.cues:
         return
     click.echo(f"by        {summary.half:.2f} s in the median, {summary.most:.2f} s at most for 90 %")
     if alignment.lag is not None:
-        click.echo(f"lag       {alignment.lag}, estimated")
+        click.echo(f"lag       {alignment.lag}, {'estimated' if alignment.lag.clarity >= CLEAR else 'a guess'}")
     elif lag != "auto":
         click.echo(f"lag       {lag[0]:+.2f} s at the starts, {lag[1]:+.2f} s at the ends, given")
     click.echo("")

@@ -119,6 +119,8 @@ def choose_segmenter(
     if given["segmenter"] != "training-free":
         segmenter = checkpoints.load_segmenter(given["segmenter"])
     asked: Decoder | None = given["thresholds"] or DECODERS.get(given["decoder"])
+    if asked is not None and isinstance(segmenter, seasign.TrainingFree):
+        raise click.UsageError("--decoder and --thresholds go with a network: the default is sure of its tags")
     return segmenter, asked or choose_decoder(segmenter, purpose)
 
 

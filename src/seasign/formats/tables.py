@@ -63,9 +63,9 @@ def read_pins(path: Path, cues: int) -> dict[int, tuple[float, float]]:
     for row in (_read_json if path.suffix.lower() == ".json" else _read_csv)(path, content)[1]:
         number = _number(row, "cue")
         if number != int(number) or not 1 <= number <= cues:
-            raise InputError(f"{row[0]}: there is no cue {number:g}; they count from 1 to {cues}")
+            raise InputError(f"{row[0]}there is no cue {number:g}; they count from 1 to {cues}")
         if int(number) - 1 in pins:
-            raise InputError(f"{row[0]}: cue {number:g} is pinned twice; keep one of them")
+            raise InputError(f"{row[0]}cue {number:g} is pinned twice; keep one of them")
         pins[int(number) - 1] = _number(row, "start"), _number(row, "end")
     return pins
 

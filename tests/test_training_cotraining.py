@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,6 +117,64 @@ def test_what_is_done_is_not_done_again(done, episodes, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("weights.safetensors")} == before
 
 
+def test_pairs_of_other_settings_or_files_are_not_taken(done, episodes, tmp_path):
+    _, folder = done
+    with pytest.raises(InputError, match=r"round-1: holds pairs of other episodes or settings \(confidence\)"):
+        cotrain(write_recipe(episodes, confidence=0.4), output=folder)
+    shutil.copytree(episodes, tmp_path / "again")
+    (tmp_path / "again" / "1.vtt").write_text((episodes / "1.vtt").read_text() + "\n")
+    with pytest.raises(InputError, match=r"other episodes or settings \(train: 1.npz: 1.vtt\)"):
+        cotrain(write_recipe(tmp_path / "again"), output=folder)
+
+
+def cut(folder, tmp_path, name, **files):
+    """The names and texts of the clips of an episode, and their poses."""
+    episode = cotraining.Episode(name, **{kind: folder / file for kind, file in files.items()})
+    settings = cotraining.Settings(folder / "episodes.csv", confidence=0.3, lag=2.0)
+    lines = cotraining._cut(episode, None, tmp_path / name, "clips/0", "train", settings)
+    return [(line[0], line[1]) for line in lines], [seasign.read_poses(tmp_path / name / line[0]).xyz for line in lines]
+
+
+def test_cues_and_signs_are_seconds_of_the_video_where_poses_begin_later(episodes, tmp_path):
+    poses = seasign.read_poses(episodes / "0.npz")
+    seasign.write(tmp_path / "0.npz", replace(poses, provenance={"start": 100.0}))
+    cues, signs = seasign.read_cues(episodes / "0.vtt").cues, seasign.read_signs(episodes / "0.signs.csv")
+    for name, spans in ("0.vtt", cues), ("0.signs.csv", signs):
+        seasign.write(tmp_path / name, [replace(one, start=one.start + 100, end=one.end + 100) for one in spans])
+    files = {"poses": "0.npz", "subtitles": "0.vtt", "signs": "0.signs.csv"}
+    (lines, clips), (later, shown) = (cut(at, tmp_path, at.name, **files) for at in (episodes, tmp_path))
+    assert lines == later != []
+    for one, other in zip(clips, shown, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_subtitles_are_taken_as_delivered_and_without_their_markup(episodes, tmp_path):
+    cues, signs = seasign.read_cues(episodes / "0.vtt").cues, seasign.read_signs(episodes / "0.signs.csv")
+    shutil.copy(episodes / "0.npz", tmp_path)
+    marked = [replace(cue, text=f"<i>{cue.text}</i>") for cue in cues]
+    tiers = {"SIGN": signs, "SUBTITLE": marked, "SUBTITLE_ALIGNED": [replace(cue, text="moved") for cue in cues]}
+    seasign.write(tmp_path / "0.eaf", tiers)
+    lines, _ = cut(tmp_path, tmp_path, "0", poses="0.npz", subtitles="0.eaf", signs="0.eaf")
+    plain, _ = cut(episodes, tmp_path, "1", poses="0.npz", subtitles="0.vtt", signs="0.signs.csv")
+    assert [text for _, text in lines] == [text for _, text in plain] != []
+
+
+def test_markup_is_not_embedded(episodes):
+    class Listens:
+        space = "listens"
+
+        def text(self, texts):
+            self.heard = list(texts)
+            return seasign.Embeddings(np.ones((len(texts), 1), np.float32), self.space)
+
+        def signs(self, poses, signs):
+            return seasign.Embeddings(np.ones((len(signs), 1), np.float32), self.space)
+
+    poses, signs = seasign.read_poses(episodes / "0.npz"), seasign.read_signs(episodes / "0.signs.csv")
+    cotraining.align_with(poses, [seasign.Cue(1.0, 3.0, "<b>rain</b>")], signs, listens := Listens(), 2.0)
+    assert listens.heard == ["rain"]
+
+
 def test_it_ends_when_agreement_falls(done, episodes, monkeypatch, tmp_path):
     from seasign.training import loop
 
@@ -146,6 +205,7 @@ def test_the_command_says_what_every_round_came_to(done, episodes):
         ({"top": TOP.replace("signclip", "segmenter")}, "only embedders learn from alignments"),
         ({"top": TOP.replace('output = "out"\n', ""), "output": None}, "output: expected the folder"),
         ({"rest": REST.replace("[data]\n", '[data]\nmanifest = "x.csv"\n')}, "manifest: the clips come from"),
+        ({"rest": REST + "devices = 2\n"}, "devices: rounds are made by one process"),
         ({"confidence": 1.0}, "no cue of the episodes is sure to be on its signing"),
     ],
 )

@@ -74,7 +74,8 @@ def align(
         poses: The signer; or the signs that someone else found, and nothing is segmented.
         decoder: Reads the tags of the segmenter; None takes its own for alignment.
         embedder: Says which signs look like which text; None aligns by time alone. One that looks at the signer needs
-            poses. It is asked for nothing where there are no cues or no signs.
+            poses. It is asked for nothing where there are no cues or no signs. Texts go to it as they are: give it
+            cues without markup, as the command does.
         similarity: Raw similarities from elsewhere, in place of `embedder`; higher is better.
         lag: Seconds by which the signing comes after the cues as delivered, for starts and for ends; "auto" finds it,
             and warns when no lag stands out and it is a guess. It is added first.

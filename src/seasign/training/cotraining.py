@@ -17,8 +17,9 @@ from seasign.alignment import align
 from seasign.corpora.recordings import Part, divide, find_file, read_part, rows
 from seasign.embedding import Embedder, compare, embed_signs, embed_text
 from seasign.formats import POSES, SUBTITLES, TABLES, TIERS, read_cues, read_poses, read_signs, write
-from seasign.formats.disk import write_text
-from seasign.segmentation import segment
+from seasign.formats.disk import read_text, sha256, write_text
+from seasign.formats.timed_text import plain
+from seasign.segmentation import in_poses, segment
 from seasign.training import Progress
 from seasign.training.recipe import Count, Share, build, read_table
 from seasign.types import Alignment, Cue, InputError, Poses, Sign
@@ -117,6 +118,8 @@ def cotrain(
             raise
         raise ModuleNotFoundError(f'training needs {error.name}: pip install "seasign[train]"') from None
     learning = build(task.Recipe, _with_manifest(table, recipe), str(recipe), recipe.parent)
+    if learning.loop.devices > 1:
+        raise InputError(f"{recipe} [loop]: devices: rounds are made by one process; take it out")
     parts = divide(_read(settings.episodes), settings.divide, valid=settings.valid, seed=learning.loop.seed)
     better = 1 if learning.loop.direction == "max" else -1
     rounds: list[Round] = []
@@ -173,9 +176,20 @@ def _gather(
     """Write the clips of the pairs that are sure and a table of them, unless it is there; count those to learn from.
 
     Held-out episodes are aligned by time alone, in the first round.
+
+    Raises:
+        InputError: No pairs are sure; the table that is there was made of other files, or in another way.
     """
-    path = folder / "clips.csv"
-    if not path.exists():
+    path, note = folder / "clips.csv", folder / "clips.json"
+    about = _about(parts, start, settings)
+    if path.exists():
+        before = json.loads(read_text(note)[0]) if note.exists() else {}
+        if keys := [key for key in {**before, **about} if before.get(key) != about.get(key)]:
+            raise InputError(
+                f"{folder}: holds pairs of other episodes or settings ({', '.join(keys[:3])}); name another folder, "
+                f"or remove {folder.parent}"
+            )
+    else:
         embedder = None
         if start is not None:
             from seasign import checkpoints
@@ -204,17 +218,36 @@ def _gather(
         lines += held
         table = io.StringIO()
         csv.writer(table, lineterminator="\n").writerows([("poses", "text", "signer", "split"), *lines])
-        write_text(path, table.getvalue())
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(note, json.dumps(about, ensure_ascii=False, indent=1) + "\n")
+        write_text(path, table.getvalue())  # last: what it lists is there
     return sum(cells["split"] == "train" for _, cells in rows(path, ("split",), ("split",)))
+
+
+def _about(parts: Mapping[Part, Sequence[Episode]], start: Path | None, settings: Settings) -> dict[str, Any]:
+    """All that the pairs of a round depend on."""
+    asked = {key: str(value) for key, value in asdict(settings).items() if key not in ("episodes", "rounds")}
+    files = {
+        f"{part}: {episode.name}: {path.name}": sha256(path)
+        for part in ("train", "valid")
+        for episode in parts[part]
+        for path in (episode.poses, episode.subtitles, episode.signs)
+        if path is not None
+    }
+    weights = start and start / "weights.safetensors"
+    files[settings.episodes.name] = sha256(settings.episodes)
+    return asked | files | {"start": sha256(weights) if weights and weights.exists() else str(start)}
 
 
 def _cut(
     episode: Episode, embedder: Embedder | None, folder: Path, start: str, part: Part, settings: Settings
 ) -> list[tuple[str, str, str, str]]:
     """Write the poses of every cue that is sure to be signed there; the lines of the table."""
-    poses, cues = read_poses(episode.poses), read_cues(episode.subtitles).cues
+    poses = read_poses(episode.poses)
+    tier = "SUBTITLE" if episode.subtitles.suffix.lower() in TIERS else None  # as delivered, and not what is aligned
+    cues = in_poses(read_cues(episode.subtitles, tier).cues, poses)
     if episode.signs is not None:
-        signs = read_signs(episode.signs, settings.tier)
+        signs = in_poses(read_signs(episode.signs, settings.tier), poses)
     elif settings.segmenter is not None:
         from seasign import checkpoints
 
@@ -225,21 +258,24 @@ def _cut(
     lines: list[tuple[str, str, str, str]] = []
     for number, run in enumerate(alignment.runs):
         sure = alignment.confidence[number].probability if alignment.confidence else 0.0
-        if run and sure >= settings.confidence and cues[number].text.strip():
+        text = " ".join(plain(cues[number].text).split())
+        if run and text and sure >= settings.confidence:
             name = f"{start}-{number:05d}.npz"
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             write(folder / name, _between(poses, run[0].start, run[-1].end))
-            lines.append((name, " ".join(cues[number].text.split()), episode.signer or episode.name, part))
+            lines.append((name, text, episode.signer or episode.name, part))
     return lines
 
 
 def align_with(
     poses: Poses, cues: Sequence[Cue], signs: Sequence[Sign], embedder: Embedder | None, lag: float | None
 ) -> Alignment:
-    """Align with signs that are known already, by an embedder or by time alone."""
+    """Align with signs that are known already, by an embedder or by time alone; all in the time of the poses."""
     similarity = None
     if embedder is not None and cues and signs:
-        similarity = compare(embed_text([cue.text for cue in cues], embedder), embed_signs(poses, signs, embedder))
+        similarity = compare(
+            embed_text([plain(cue.text) for cue in cues], embedder), embed_signs(poses, signs, embedder)
+        )
     return align(signs, cues, similarity=similarity, lag="auto" if lag is None else (lag, lag))
 
 

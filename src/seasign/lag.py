@@ -140,6 +140,8 @@ class _Look:
         inside = columns < similarity.shape[1]
         near -= (near * inside).sum(axis=1, keepdims=True) / np.maximum(1, inside.sum(axis=1, keepdims=True))
         near *= inside
+        self.tells = np.abs(near).max(axis=1, initial=0) > 1e-9 * max(1.0, float(np.abs(similarity).max(initial=0)))
+        inside &= self.tells[:, None]  # a cue that looks like every sign alike says nothing
         near /= max(float(np.sqrt((near**2).sum() / max(1, inside.sum()))), 1e-12)
         self.total = np.pad(np.cumsum(near, axis=1), ((0, 0), (1, 0)))
         coarse = np.arange(-REACH, REACH + STEP / 2, STEP)[:, None]
@@ -167,7 +169,8 @@ class _Look:
         last = self.total.shape[1] - 1
         start, stop = (np.clip(np.searchsorted(self.middles, edge + lags) - self.first, 0, last) for edge in self.times)
         every = np.arange(len(self.first))
-        return self.total[every, np.maximum(start, stop)] - self.total[every, start], np.maximum(0, stop - start)
+        seen = self.total[every, np.maximum(start, stop)] - self.total[every, start]
+        return seen, np.maximum(0, stop - start) * self.tells
 
 
 def _steady_path(gains: Float64[np.ndarray, "cues lags"]) -> Int[np.ndarray, " cues"]:

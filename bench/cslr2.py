@@ -4,9 +4,9 @@
 
 DATA is the folder of traduttore_asl (shared data), RUNS where checkpoints go; what is there already is not trained
 again. The recipe is recipes/cslr2-tiny.toml. Tested are 150 sentences of different words, joined of signs of the
-sessions that nothing was learned from and nothing was chosen on. Thresholds of recognition are those that the checkpoint
-was given on its validation part. What is joined is not what people sign: these numbers compare losses, and say nothing
-of signing. The brackets hold the least and the greatest of the seeds.
+sessions that nothing was learned from and nothing was chosen on. Thresholds of recognition are those that the
+checkpoint was given on its validation part. What is joined is not what people sign: these numbers compare losses, and
+say nothing of signing. The brackets hold the least and the greatest of the seeds.
 """
 
 import json
@@ -34,7 +34,7 @@ def trained(data: Path, folder: Path, way: str, seed: int) -> tuple[Cslr2Task, d
     """The task with the weights of its best epoch, and the config of its checkpoint."""
     text = re.sub(r"^traduttore = .*$", f'traduttore = "{data.resolve()}"', RECIPE.read_text(), flags=re.MULTILINE)
     for key, value in WAYS[way].items():
-        text = re.sub(rf"^{key} = [0-9.]+$", f"{key} = {value}", text, flags=re.MULTILINE)
+        text = re.sub(rf"^{key} = 0\.\d+$", f"{key} = {value}", text, flags=re.MULTILINE)
     if way == "signs alone":  # there is no retrieval to choose the epoch by
         text = text.replace("text_to_video_r@1", "windows_top1")
     text = text.replace("[loop]\n", f"[loop]\nseed = {seed}\n")

@@ -16,9 +16,19 @@ from seasign.models.cslr2 import hn_nce  # noqa: E402
 from seasign.models.cslr2_embedder import Cslr2Embedder  # noqa: E402
 from seasign.training import cslr2, train  # noqa: E402
 from seasign.training.concatenation import concatenate, find_sign  # noqa: E402
-from seasign.training.cslr2 import Augment, Objective, drop_windows, drop_words, text_number  # noqa: E402
-from seasign.training.recipe import build, read_table  # noqa: E402
+from seasign.training.cslr2 import (  # noqa: E402
+    Augment,
+    Data,
+    Network,
+    Objective,
+    Recipe,
+    drop_windows,
+    drop_words,
+    text_number,
+)
+from seasign.training.recipe import Loop, build, read_table  # noqa: E402
 from seasign.types import InputError  # noqa: E402
+from test_corpora_bobsl import write_folder  # noqa: E402
 
 WORDS = ("house", "tree", "go")
 SIGNERS = ("a", "b", "c")
@@ -179,6 +189,24 @@ def test_augmentation_leaves_a_word_and_25_windows():
     assert drop_windows(20, rng, always).tolist() == list(range(20))
     some = [len(drop_windows(1000, rng, replace(always, drop_windows=0.5))) for _ in range(20)]
     assert 470 < np.mean(some) < 530
+
+
+def test_clips_of_bobsl_are_cut_and_labelled_as_published(tmp_path):
+    write_folder(tmp_path)
+    recipe = Recipe(Data(bobsl=tmp_path, batch=2, letters=16), Loop("text_to_video_r@1"), Network(inner=32, layers=1))
+    made = cslr2.prepare(recipe)
+    (sentence,) = made.corpus.valid
+    assert len(sentence.signing) == (int(25 * 7.0) - 7) // 2 - (int(25 * 1.0) - 7) // 2
+    assert not len(sentence.rows)  # no run of six
+    labels = np.repeat(np.arange(11) % 3, 10)[:, None] + np.arange(5)
+    np.savez(tmp_path / "labels" / "ep0.npz", labels=labels, probabilities=np.full((110, 5), 0.6, np.float32))
+    made = cslr2.prepare(recipe)
+    drawn = [made.corpus.draw(0, np.random.default_rng(seed)) for seed in range(20)]
+    assert len({len(one.signing) for one in drawn}) > 3
+    assert all(50 <= len(one.signing) <= 75 and len(one.rows) > 30 for one in drawn)
+    (batch,) = made.batches(1, 0, 1)
+    assert set(made.loss(made.model, batch).terms) == {"sentences", "signs"}
+    assert made.evaluate()["text_to_video_r@1"] == 1
 
 
 def test_texts_of_the_same_words_are_the_same():

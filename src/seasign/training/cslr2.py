@@ -19,20 +19,23 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from seasign.corpora import traduttore
+from seasign.corpora import bobsl, traduttore
 from seasign.corpora.clips import Clip, read_manifest
 from seasign.corpora.recordings import Part, divide
+from seasign.glosses import close
 from seasign.metrics.retrieval import evaluate_sentences
 from seasign.models.cslr2 import Cslr2, Shape, hn_nce, pad
 from seasign.models.cslr2_embedder import LANDMARKS, Cslr2Embedder, Inputs, Letters, TextEncoder, frames_of
 from seasign.models.sentence_text import SentenceText
-from seasign.recognition import WindowGuesses, guess_words, tune_recognition
+from seasign.recognition import WindowGuesses, cut_windows, guess_words, label_windows, tune_recognition
 from seasign.training.concatenation import Joining, concatenate, find_sign
 from seasign.training.loop import Loss, gather, share
 from seasign.training.recipe import Amount, Count, Counts, Loop, Positive, Share
-from seasign.types import InputError, InputWarning, Sign, WindowFeatures
+from seasign.types import InputError, InputWarning, Sign, Span, WindowFeatures
 
 LEAST = 25  # windows that augmentation leaves
+PAD = 1.0  # seconds of a clip before and after its subtitle
+SHORTEST, LONGEST = 1.0, 20.0  # seconds of subtitles that are learned from
 THRESHOLDS = (0.0, 0.2, 0.4, 0.6, 0.8)  # of recognition, that are tried at every checkpoint
 
 
@@ -42,7 +45,7 @@ class Data:
 
     traduttore: Path | None = None  # isolated signs, joined into sentences: see [joined]
     manifest: Path | None = None  # a table of clips of sentences, see `corpora.clips.read_manifest`; no signs are known
-    bobsl: Path | None = None  # a folder, see `corpora.bobsl.read_folder`
+    bobsl: Path | None = None  # a folder, see `corpora.bobsl.read_folder`, with vocabulary.pkl or .txt, and synonyms
     valid: Share = 0.1  # of the clips, unless the manifest or the next two name the parts; no signer is in two
     valid_signers: tuple[str, ...] = ()  # or sessions: they are measured on,
     test_signers: tuple[str, ...] = ()  # and they are kept out
@@ -168,7 +171,11 @@ def prepare(recipe: Recipe) -> "Cslr2Task":
         raise InputError("[data]: expected one of traduttore, manifest and bobsl")
     if not recipe.loss.sentences and not recipe.loss.signs:
         raise InputError("[loss]: both weights are 0: there is nothing to learn")
-    corpus = JoinedSigns(recipe) if recipe.data.traduttore is not None else Clips(recipe)
+    corpus: JoinedSigns | Clips | Episodes
+    if recipe.data.traduttore is not None:
+        corpus = JoinedSigns(recipe)
+    else:
+        corpus = Clips(recipe) if recipe.data.manifest is not None else Episodes(recipe)
     if recipe.loss.signs and not len(corpus.vocabulary):
         raise InputError("[loss] signs: no signs are known in these sentences; set it to 0")
     return Cslr2Task(recipe, corpus)
@@ -177,7 +184,7 @@ def prepare(recipe: Recipe) -> "Cslr2Task":
 class Cslr2Task:
     """The network, the sentences that it learns from, and those that it is measured on."""
 
-    def __init__(self, recipe: Recipe, corpus: "JoinedSigns | Clips") -> None:
+    def __init__(self, recipe: Recipe, corpus: "JoinedSigns | Clips | Episodes") -> None:
         self.recipe, self.corpus = recipe, corpus
         self.data = corpus.files
         self.encoder: TextEncoder = (
@@ -414,6 +421,61 @@ class Clips:
     def _read(self, clip: Clip) -> Sentence:
         none = np.zeros(0, np.int64)
         return Sentence(clip.text, frames_of(clip.read(), self.inputs), none, none)
+
+
+class Episodes:
+    """Subtitles of BOBSL with the features of their time, and labels that are sure enough.
+
+    A clip is its subtitle and `PAD` seconds on both sides; in training both its ends move at random by up to half of
+    that, as published.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        assert recipe.data.bobsl is not None
+        folder = recipe.data.bobsl
+        names = [folder / f"vocabulary.{suffix}" for suffix in ("txt", "pkl")]
+        file = next((name for name in names if name.exists()), names[0])
+        self.vocabulary = bobsl.read_vocabulary(file)
+        others = next((name for name in (folder / "synonyms.json", folder / "synonyms.pkl") if name.exists()), None)
+        self.synonyms = close(bobsl.read_synonyms(others), self.vocabulary) if others else {}
+        self.inputs = Inputs()
+        parts = {"train": bobsl.read_folder(folder, "train"), "valid": bobsl.read_folder(folder, "val")}
+        self.parts = {part: [episode.name for episode in some] for part, some in parts.items()}
+        self.files = {"split.json": _sha256(folder / "split.json"), file.name: _sha256(file)}
+        clips = {
+            part: [(episode, cue) for episode in some for cue in episode.cues if SHORTEST <= cue.duration <= LONGEST]
+            for part, some in parts.items()
+        }
+        if empty := [part for part, some in clips.items() if not some]:
+            raise InputError(f"{folder}: no subtitle of the part {empty[0]} lasts {SHORTEST:g} to {LONGEST:g} s")
+        self.train = clips["train"]
+        self.valid = [
+            self.cut(episode, Span(cue.start - PAD, cue.end + PAD), cue.text) for episode, cue in clips["valid"]
+        ]
+
+    def __len__(self) -> int:
+        return len(self.train)
+
+    def draw(self, item: int, rng: np.random.Generator) -> Sentence:
+        """That one, with its ends moved."""
+        episode, cue = self.train[item]
+        early, late = rng.uniform(-PAD / 2, PAD / 2, 2)
+        start = cue.start - PAD + early
+        return self.cut(episode, Span(start, max(cue.end + PAD + late, start + SHORTEST)), cue.text)
+
+    def cut(self, episode: bobsl.Episode, span: Span, text: str) -> Sentence:
+        """What is signed in a span, as far as there is video."""
+        windows = episode.features
+        end = float((windows.first + windows.stride * len(windows.vectors)) / windows.fps)
+        span = Span(min(max(span.start, 0.0), max(end - SHORTEST, 0.0)), min(span.end, end))
+        some = cut_windows(windows, span)
+        signing = np.array(windows.vectors[some], np.float32)
+        none = np.zeros(0, np.int64)
+        if episode.labels is None or episode.probabilities is None:
+            return Sentence(text, signing, none, none)
+        cut = replace(windows, vectors=windows.vectors[some])
+        guesses = WindowGuesses(episode.labels[some], episode.probabilities[some], self.vocabulary, cut)
+        return Sentence(text, signing, *label_windows(guesses, self.synonyms))
 
 
 def drop_words(text: str, rng: np.random.Generator, settings: Augment) -> str:

@@ -1,0 +1,311 @@
+"""The files of BOBSL that CSLR2 was trained and tested on: subtitles, vocabulary, annotations, features and labels.
+
+A pickle is a program; here it may build plain containers, strings, numbers and arrays of them, and is refused as soon
+as it names anything else. Every reader refuses what it does not understand.
+
+Source: the authors' code of CSLR2 (arXiv:2405.10266) @ 5f3bd69, for what the files hold.
+"""
+
+import csv
+import io
+import json
+import math
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from seasign.formats import disk, features, read_cues, words
+from seasign.types import Cue, InputError, Sign, WindowFeatures
+
+FPS = Fraction(25)
+BEST = 5  # labels of a window
+WIDTH = 768  # numbers of a feature
+NUMPY = {  # what pickles of arrays name
+    f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")
+} | {"numpy.ndarray", "numpy.dtype"}
+CLOCK = re.compile(r"(\d+):([0-5]?\d):([0-5]?\d(?:[.,]\d+)?)")
+GLOSS = re.compile(r"([^\[\]]+)\[(\d+(?:\.\d+)?)--(\d+(?:\.\d+)?)\]")
+ANNOTATED = ("start_sub", "end_sub", "english sentence", "approx gloss sequence")
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Signing, its subtitles, and what is guessed of its windows."""
+
+    name: str
+    features: WindowFeatures
+    cues: tuple[Cue, ...]
+    labels: Int[np.ndarray, "windows best"] | None = None  # in the vocabulary, likeliest first
+    probabilities: Float[np.ndarray, "windows best"] | None = None
+
+
+def read_pickle(path: Path) -> Any:
+    """What a pickle holds, of plain containers, strings, numbers and arrays.
+
+    Raises:
+        InputError: It names anything else, or is damaged.
+    """
+
+    class Plain(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            if f"{module}.{name}" not in NUMPY:
+                raise InputError(f"{path}: its pickle names {module}.{name}, which is no plain data: it is not run")
+            return super().find_class(module, name)
+
+    try:
+        with path.open("rb") as file:
+            return Plain(file).load()
+    except InputError:
+        raise
+    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, ImportError,
+            MemoryError, OverflowError, RecursionError) as error:  # fmt: skip
+        raise InputError(f"{path}: no pickle, or cut short ({str(error).partition(chr(10))[0] or error!r})") from None
+
+
+def read_vocabulary(path: Path) -> tuple[str, ...]:
+    """The words by their numbers: `{"words_to_id": {word: number}}`, or a .txt of one word a line.
+
+    Raises:
+        InputError: It is neither, or the numbers are not 0, 1, 2 ...
+    """
+    if path.suffix == ".txt":
+        return words.read_vocabulary(path)
+    table = read_pickle(path)
+    numbers = table.get("words_to_id") if isinstance(table, dict) else None
+    if not isinstance(numbers, dict) or not numbers or not all(isinstance(word, str) for word in numbers):
+        raise InputError(f"{path}: holds no words_to_id, from words to numbers")
+    if sorted(map(int, numbers.values())) != list(range(len(numbers))):
+        raise InputError(f"{path}: {len(numbers)} words are not numbered 0 to {len(numbers) - 1}, each once")
+    return tuple(sorted(numbers, key=lambda word: int(numbers[word])))
+
+
+def read_synonyms(path: Path) -> dict[str, list[str]]:
+    """What means the same, as `words.read_synonyms`; also a pickle of that.
+
+    Raises:
+        InputError: It is no mapping from words to lists of words.
+    """
+    if path.suffix == ".json":
+        return words.read_synonyms(path)
+    table = read_pickle(path)
+    if not isinstance(table, dict) or not all(
+        isinstance(word, str) and isinstance(others, list | tuple) and all(isinstance(other, str) for other in others)
+        for word, others in table.items()
+    ):
+        raise InputError(f"{path}: holds no synonyms: expected a word, and a list of others")
+    return {word: list(others) for word, others in table.items()}
+
+
+def read_vectors(path: Path, vocabulary: Sequence[str]) -> Float[np.ndarray, "words dimensions"]:
+    """The vector of every word, from a pickle of numbers of words, or words, and their vectors.
+
+    Raises:
+        InputError: It is no such pickle; a word has no vector, or one of another length; one is not finite.
+    """
+    table = read_pickle(path)
+    if not isinstance(table, dict):
+        raise InputError(f"{path}: holds a {type(table).__name__}; expected the vectors of words by their numbers")
+    rows = [table.get(number, table.get(word)) for number, word in enumerate(vocabulary)]
+    if lacking := [word for word, row in zip(vocabulary, rows, strict=True) if row is None]:
+        raise InputError(f"{path}: {len(lacking)} of {len(vocabulary)} words have no vector, such as {lacking[0]!r}")
+    try:
+        vectors = np.stack([np.asarray(row, np.float32).ravel() for row in rows])
+    except (ValueError, TypeError):
+        raise InputError(f"{path}: the vectors are not all of as many numbers") from None
+    if not np.isfinite(vectors).all():
+        raise InputError(f"{path}: a vector holds numbers that are not finite")
+    return vectors
+
+
+def read_subtitles(path: Path) -> dict[str, tuple[Cue, ...]]:
+    """The cues of every episode, from a pickle of parallel lists: episode_name, subtitle, start, end.
+
+    Times are seconds or HH:MM:SS.mmm. A file that subtitles come in (.vtt, .srt ...) is one episode, named as it.
+
+    Raises:
+        InputError: A list is missing or of another length, a time is none, an end is not after its start, or a sentence
+            is empty; the message has its number.
+    """
+    if path.suffix != ".pkl":
+        return {path.stem: read_cues(path).cues}
+    table = read_pickle(path)
+    names = ("episode_name", "subtitle", "start", "end")
+    if not isinstance(table, dict) or not all(isinstance(table.get(name), list) for name in names):
+        raise InputError(f"{path}: holds no subtitles: expected lists {', '.join(names)}")
+    counts = {name: len(table[name]) for name in names}
+    if len(set(counts.values())) > 1:
+        raise InputError(f"{path}: its lists are not as long as each other: {counts}")
+    found: dict[str, list[Cue]] = {}
+    for number, (episode, text, *edges) in enumerate(zip(*(table[name] for name in names), strict=True)):
+        where = f"{path}: subtitle {number} of {episode}"
+        start, end = (_seconds(edge, where) for edge in edges)
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"{where} at {start:.2f} s is empty: leave it out")
+        if end <= start:
+            raise InputError(f"{where} ends at {end:.2f} s, where it starts or before")
+        found.setdefault(str(episode).removesuffix(".mp4"), []).append(Cue(start, end, text))
+    return {episode: tuple(cues) for episode, cues in found.items()}
+
+
+def read_lengths(path: Path) -> dict[str, int]:
+    """How many frames every episode has, from the pickle of information on the videos."""
+    table = read_pickle(path)
+    try:
+        names, counts = table["videos"]["name"], table["videos"]["videos"]["T"]
+        return {str(name).removesuffix(".mp4"): int(count) for name, count in zip(names, counts, strict=True)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: holds no names and lengths of videos ({error!r})") from None
+
+
+def read_split(path: Path) -> dict[str, tuple[str, ...]]:
+    """The episodes of every part: a .json of lists by name. No episode is in two.
+
+    Raises:
+        InputError: It is no such file, or an episode is in two parts.
+    """
+    try:
+        table = json.loads(disk.read_text(path)[0])
+        parts = {str(part): tuple(map(str, episodes)) for part, episodes in table.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"{path}: names no parts and their episodes ({error})") from None
+    of: dict[str, str] = {}
+    for part, episodes in parts.items():
+        for episode in episodes:
+            if of.setdefault(episode, part) != part:
+                raise InputError(
+                    f"{path}: {episode} is in {of[episode]} and in {part}: nobody learns from what is tested"
+                )
+    return parts
+
+
+def read_annotations(path: Path) -> tuple[tuple[Cue, tuple[Sign, ...]], ...]:
+    """The sentences of an episode and the signs in them, from a .csv: "house/home[1.2--1.5]tree[1.6--2.0]".
+
+    Raises:
+        InputError: A column is missing, a time is none, a sentence is empty, or a gloss is not followed by its times.
+    """
+    reader = csv.DictReader(io.StringIO(disk.read_text(path)[0].removeprefix("\ufeff"), newline=""))
+    if lacking := [name for name in ANNOTATED if name not in (reader.fieldnames or ())]:
+        raise InputError(f"{path}:1: no column {lacking[0]!r}; expected {', '.join(ANNOTATED)}")
+    found = []
+    for row in reader:
+        where = f"{path}:{reader.line_num}"
+        start, end = (_seconds(row[name], where) for name in ANNOTATED[:2])
+        text, glosses = ((row[name] or "").strip() for name in ANNOTATED[2:])
+        if not text:
+            raise InputError(f"{where}: the sentence at {start:.2f} s is empty: leave it out")
+        if end <= start:
+            raise InputError(f"{where}: the sentence ends at {end:.2f} s, where it starts or before")
+        if rest := GLOSS.sub("", glosses).strip():
+            raise InputError(f"{where}: {rest[:40]!r} is no gloss with its times, as in house[1.2--1.5]")
+        signs = tuple(Sign(float(a), float(b), gloss.strip()) for gloss, a, b in GLOSS.findall(glosses))
+        if outside := [sign for sign in signs if sign.end < sign.start or sign.end <= start or sign.start >= end]:
+            sign = outside[0]
+            raise InputError(
+                f"{where}: {sign.gloss!r} at {sign.start:.2f} - {sign.end:.2f} s is outside of its sentence, "
+                f"{start:.2f} - {end:.2f} s"
+            )
+        found.append((Cue(start, end, text), signs))
+    return tuple(found)
+
+
+def read_lmdb_features(path: Path, episode: str, windows: int) -> WindowFeatures:
+    """The features of an episode in an LMDB; a window that is not there is 0, as published.
+
+    Raises:
+        InputError: None is there, or one is of another length.
+        ModuleNotFoundError: There is no lmdb; the message is the remedy.
+    """
+    rows = _lmdb(path, episode, windows, "float16", WIDTH)
+    return WindowFeatures(rows, FPS, "video-swin")
+
+
+def read_lmdb_labels(
+    path: Path, episode: str, windows: int
+) -> tuple[Int[np.ndarray, "windows best"], Float[np.ndarray, "windows best"]]:
+    """The labels of the windows of an episode in an LMDB, and their probabilities; 0 where they are not there.
+
+    Raises:
+        InputError, ModuleNotFoundError: As `read_lmdb_features`.
+    """
+    labels = _lmdb(path, f"{episode}_label", windows, "int64", BEST)
+    return labels, _lmdb(path, f"{episode}_prob", windows, "float16", BEST)
+
+
+def _lmdb(path: Path, folder: str, windows: int, kind: str, width: int) -> np.ndarray:
+    """Rows under the keys FOLDER/0000001.np and so on."""
+    try:
+        import lmdb
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError('reading an LMDB needs lmdb: pip install "seasign[bobsl]"') from None
+    rows, there = np.zeros((windows, width), kind), 0
+    try:
+        environment = lmdb.open(str(path), readonly=True, lock=False, create=False, subdir=path.is_dir())
+    except lmdb.Error as error:
+        raise InputError(f"{path}: no LMDB that can be read ({error})") from None
+    with environment, environment.begin() as transaction:
+        for number in range(windows):
+            raw = transaction.get(f"{folder}/{number + 1:07d}.np".encode())
+            if raw is None:
+                continue
+            row = np.frombuffer(raw, kind) if len(raw) % rows.itemsize == 0 else np.empty(0)
+            if len(row) != width:
+                raise InputError(f"{path}: {folder}/{number + 1:07d}.np has {len(raw)} bytes, not {width} of {kind}")
+            rows[number], there = row, there + 1
+    if not there:
+        raise InputError(f"{path}: holds nothing of {folder}")
+    return rows
+
+
+def read_folder(folder: Path, part: str) -> tuple[Episode, ...]:
+    """The episodes of a part, as they lie in a folder.
+
+    `split.json`: see `read_split`; `subtitles.pkl`, or `subtitles/EPISODE.vtt`; `features/EPISODE.npy`; and where there
+    are labels, `labels/EPISODE.npz` of the arrays `labels` and `probabilities`, a row a window.
+
+    Raises:
+        InputError: A file is missing or cannot be used, a part is not there, or labels are not as many as windows.
+    """
+    parts = read_split(folder / "split.json")
+    if part not in parts:
+        raise InputError(f"{folder / 'split.json'}: there is no part {part!r}; there are {', '.join(parts)}")
+    whole = folder / "subtitles.pkl"
+    spoken: Mapping[str, tuple[Cue, ...]] = read_subtitles(whole) if whole.exists() else {}
+    episodes = []
+    for name in parts[part]:
+        cues = spoken.get(name) if whole.exists() else read_cues(folder / "subtitles" / f"{name}.vtt").cues
+        if not cues:
+            raise InputError(f"{folder}: {name} has no subtitles")
+        windows = features.read(folder / "features" / f"{name}.npy", source="video-swin")
+        file, labels, sure = folder / "labels" / f"{name}.npz", None, None
+        if file.exists():
+            with np.load(file, allow_pickle=False) as arrays:
+                if not {"labels", "probabilities"} <= set(arrays.files):
+                    raise InputError(f"{file}: holds {', '.join(arrays.files)}; expected labels and probabilities")
+                labels, sure = arrays["labels"], arrays["probabilities"]
+            if labels.shape != sure.shape or labels.ndim != 2 or len(labels) != len(windows.vectors):
+                shapes = f"{labels.shape} labels and {sure.shape} probabilities"
+                raise InputError(f"{file}: {shapes} are not a row for each of {len(windows.vectors)} windows")
+        episodes.append(Episode(name, windows, tuple(cues), labels, sure))
+    return tuple(episodes)
+
+
+def _seconds(value: object, where: str) -> float:
+    """Seconds, given as a number or on the clock."""
+    if isinstance(value, str) and (clock := CLOCK.fullmatch(value.strip())):
+        hours, minutes, rest = clock.groups()
+        return round(3600 * int(hours) + 60 * int(minutes) + float(rest.replace(",", ".")), 6)
+    try:
+        seconds = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not math.isfinite(seconds) or seconds < 0:
+        raise InputError(f"{where}: {value!r} is no time; write seconds, or HH:MM:SS.mmm")
+    return seconds

@@ -1,0 +1,172 @@
+"""BOBSL's files: what they hold is read, and what they should not hold is refused in a line."""
+
+import io
+import json
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seasign.corpora import bobsl
+from seasign.types import Cue, InputError, Sign
+
+GOLDEN = Path(__file__).parent / "golden" / "cslr2"
+LABELS = json.loads((GOLDEN / "pseudo_labels.json").read_text())
+
+
+def pickled(path, value):
+    path.write_bytes(pickle.dumps(value, protocol=4))
+    return path
+
+
+def test_subtitles_are_cues_of_their_episodes(tmp_path):
+    found = bobsl.read_subtitles(pickled(tmp_path / "s.pkl", LABELS["subtitles"]))
+    assert found["ep0"][2] == Cue(11.2, 15.4, "four five six")
+    seconds = LABELS["subtitles"] | {"start": [2.0, 6.5, 11.2, 17.0], "end": [5, 9, 15.4, 19.9]}
+    assert bobsl.read_subtitles(pickled(tmp_path / "s.pkl", seconds)) == found
+    (tmp_path / "ep0.vtt").write_text("WEBVTT\n\n00:02.000 --> 00:05.000\none two\n")
+    assert bobsl.read_subtitles(tmp_path / "ep0.vtt") == {"ep0": (Cue(2, 5, "one two"),)}
+
+
+def test_the_vocabulary_is_in_the_order_of_its_numbers(tmp_path):
+    numbers = dict(reversed(LABELS["vocab"].items()))
+    found = bobsl.read_vocabulary(pickled(tmp_path / "v.pkl", {"words_to_id": numbers}))
+    assert found == tuple(LABELS["vocab"])
+    assert bobsl.read_synonyms(pickled(tmp_path / "y.pkl", LABELS["synonyms_raw"])) == LABELS["synonyms_raw"]
+
+
+def test_vectors_are_in_the_order_of_the_words(tmp_path):
+    table = {1: np.ones(3, np.float32), 0: np.zeros(3, np.float32)}
+    np.testing.assert_array_equal(bobsl.read_vectors(pickled(tmp_path / "e.pkl", table), ("a", "b"))[:, 0], [0, 1])
+    with pytest.raises(InputError, match="1 of 3 words have no vector, such as 'c'"):
+        bobsl.read_vectors(tmp_path / "e.pkl", ("a", "b", "c"))
+    with pytest.raises(InputError, match="not all of as many numbers"):
+        bobsl.read_vectors(pickled(tmp_path / "e.pkl", {0: np.ones(2), 1: np.ones(3)}), ("a", "b"))
+
+
+def test_annotations_are_sentences_with_their_signs(tmp_path):
+    path = tmp_path / "ep.csv"
+    path.write_text(
+        "start_sub,end_sub,english sentence,approx gloss sequence\n"
+        '1.0,4.0,"A house, a tree.",house/home[1.2--1.5]thank you[2--2.75]\n5,6,Nothing.,\n'
+    )
+    first, second = bobsl.read_annotations(path)
+    assert first == (Cue(1, 4, "A house, a tree."), (Sign(1.2, 1.5, "house/home"), Sign(2, 2.75, "thank you")))
+    assert second == (Cue(5, 6, "Nothing."), ())
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("1,2,,", r"ep.csv:2: the sentence at 1.00 s is empty"),
+        ("2,1,a,", "ends at 1.00 s, where it starts or before"),
+        ("soon,1,a,", "'soon' is no time; write seconds"),
+        ("1,2,a,house[1.2-1.4]", r"'house\[1.2-1.4\]' is no gloss with its times"),
+        ("1,2,a,house[3.0--3.5]", "'house' at 3.00 - 3.50 s is outside of its sentence, 1.00 - 2.00 s"),
+    ],
+)
+def test_annotations_that_say_nothing_are_refused(tmp_path, row, words):
+    path = tmp_path / "ep.csv"
+    path.write_text(f"start_sub,end_sub,english sentence,approx gloss sequence\n{row}\n")
+    with pytest.raises(InputError, match=words):
+        bobsl.read_annotations(path)
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch /tmp/should-not-be-there",)
+
+
+@pytest.mark.parametrize(
+    ("reader", "value", "words"),
+    [
+        (bobsl.read_subtitles, Evil(), "names posix.system, which is no plain data: it is not run"),
+        (bobsl.read_subtitles, LABELS["subtitles"] | {"end": []}, "not as long as each other"),
+        (bobsl.read_subtitles, {"subtitle": ["a"]}, "expected lists episode_name"),
+        (bobsl.read_subtitles, LABELS["subtitles"] | {"subtitle": ["a", " ", "c", "d"]}, "1 of ep0 at 6.50 s is empty"),
+        (bobsl.read_subtitles, LABELS["subtitles"] | {"end": [1, 9, 15.4, 19.9]}, "subtitle 0 of ep0 ends at 1.00 s"),
+        (bobsl.read_subtitles, LABELS["subtitles"] | {"start": ["x", 2, 3, 4]}, "'x' is no time"),
+        (bobsl.read_vocabulary, {"house": 0}, "holds no words_to_id"),
+        (bobsl.read_vocabulary, {"words_to_id": {"house": 0, "tree": 2}}, "not numbered 0 to 1"),
+        (bobsl.read_synonyms, {"house": "home"}, "holds no synonyms"),
+        (bobsl.read_lengths, {"videos": []}, "no names and lengths"),
+    ],
+)  # fmt: skip
+def test_pickles_of_another_kind_are_refused(tmp_path, reader, value, words):
+    with pytest.raises(InputError, match=words):
+        reader(pickled(tmp_path / "file.pkl", value))
+
+
+def test_a_pickle_that_is_cut_short_is_refused(tmp_path):
+    whole = pickled(tmp_path / "file.pkl", LABELS["subtitles"]).read_bytes()
+    for content in (whole[:100], b"", b"no pickle"):
+        (tmp_path / "file.pkl").write_bytes(content)
+        with pytest.raises(InputError, match="no pickle, or cut short"):
+            bobsl.read_pickle(tmp_path / "file.pkl")
+
+
+def test_lengths_are_frames_of_episodes(tmp_path):
+    table = {"videos": {"name": ["ep0.mp4", "ep1.mp4"], "videos": {"T": [540, 99]}}}
+    assert bobsl.read_lengths(pickled(tmp_path / "info.pkl", table)) == {"ep0": 540, "ep1": 99}
+
+
+def write_folder(folder: Path) -> Path:
+    """Two episodes whose features are their numbers."""
+    (folder / "split.json").write_text(json.dumps({"train": ["ep0"], "val": ["ep1"]}))
+    subtitles = {
+        "episode_name": ["ep0", "ep1"],
+        "subtitle": ["one two", "three"],
+        "start": [1.0, 2.0],
+        "end": [4.0, 6.0],
+    }
+    pickled(folder / "subtitles.pkl", subtitles)
+    (folder / "features").mkdir()
+    (folder / "labels").mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("ep0", "ep1"):
+        np.save(folder / "features" / f"{name}.npy", rng.normal(size=(110, 768)).astype(np.float16))
+        sure = np.full((110, 5), 0.05, np.float16)
+        sure[:, 0] = 0.7
+        labels = np.repeat(np.arange(22) % 3, 5)[:, None] + np.arange(5)
+        np.savez(folder / "labels" / f"{name}.npz", labels=labels, probabilities=sure)
+    (folder / "vocabulary.txt").write_text("one\ntwo\nthree\nfour\nfive\nsix\nseven\n")
+    return folder
+
+
+def test_a_folder_is_the_episodes_of_a_part(tmp_path):
+    (episode,) = bobsl.read_folder(write_folder(tmp_path), "train")
+    assert (episode.name, episode.cues) == ("ep0", (Cue(1, 4, "one two"),))
+    assert episode.features.vectors.shape == (110, 768)
+    assert episode.labels.shape == episode.probabilities.shape == (110, 5)
+    with pytest.raises(InputError, match="there is no part 'test'; there are train, val"):
+        bobsl.read_folder(tmp_path, "test")
+    np.savez(tmp_path / "labels" / "ep0.npz", labels=np.zeros((9, 5), int), probabilities=np.zeros((9, 5)))
+    with pytest.raises(InputError, match="not a row for each of 110 windows"):
+        bobsl.read_folder(tmp_path, "train")
+
+
+def test_nobody_is_in_two_parts(tmp_path):
+    (tmp_path / "split.json").write_text(json.dumps({"train": ["ep0"], "val": ["ep0"]}))
+    with pytest.raises(InputError, match="ep0 is in train and in val"):
+        bobsl.read_split(tmp_path / "split.json")
+
+
+def test_an_lmdb_is_read_or_says_what_it_needs(tmp_path):
+    try:
+        import lmdb
+    except ModuleNotFoundError:
+        with pytest.raises(ModuleNotFoundError, match=r'pip install "seasign\[bobsl\]"'):
+            bobsl.read_lmdb_features(tmp_path, "ep0", 3)
+        return
+    with lmdb.open(str(tmp_path / "db"), map_size=2**20) as database, database.begin(write=True) as transaction:
+        transaction.put(b"ep0/0000002.np", np.arange(768, dtype=np.float16).tobytes())
+        transaction.put(b"ep1/0000001.np", io.BytesIO(b"short").read())
+    found = bobsl.read_lmdb_features(tmp_path / "db", "ep0", 3)
+    assert (found.vectors[[0, 2]] == 0).all()
+    assert found.vectors[1].tolist() == list(range(768))
+    with pytest.raises(InputError, match="has 5 bytes, not 768 of float16"):
+        bobsl.read_lmdb_features(tmp_path / "db", "ep1", 1)
+    with pytest.raises(InputError, match="holds nothing of ep2"):
+        bobsl.read_lmdb_features(tmp_path / "db", "ep2", 1)

@@ -59,7 +59,7 @@ def write(data: Path, folder: Path, seed: int) -> dict[str, list[tuple]]:
     gone = ("traduttore", "test_signers", "valid_signers")
     text = "\n".join(line for line in text.splitlines() if not line.startswith(gone))
     text = text.replace('methods = ["nearest", "neighbours", "prototypes", "probe"]', "methods = []")
-    text = text.replace('metric = "loss"\ndirection = "min"', 'metric = "sign_to_text_r@1"')
+    text = text.replace('metric = "valid_loss"\ndirection = "min"', 'metric = "sign_to_text_r@1"')
     text = text.replace("[loop]\n", f"[loop]\nseed = {seed}\n")
     text += f'\n[cotrain]\nepisodes = "episodes.csv"\nrounds = {ROUNDS}\n'
     (folder / "recipe.toml").write_text(text, encoding="utf-8")

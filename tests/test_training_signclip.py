@@ -158,7 +158,7 @@ def write_recipe(folder, corpus, top="", data="", more=NETWORK, epochs=2):
     path = folder / "recipe.toml"
     path.write_text(
         f'task = "signclip"\n{top}\n[data]\nmanifest = "{corpus / "clips.csv"}"\nvalid_signers = ["Dan"]\nbatch = 6\n'
-        f'{data}\n{more}\n[loop]\nmetric = "loss"\ndirection = "min"\nlearning_rate = 3e-3\nepochs = {epochs}\n'
+        f'{data}\n{more}\n[loop]\nmetric = "valid_loss"\ndirection = "min"\nlearning_rate = 3e-3\nepochs = {epochs}\n'
     )
     return path
 
@@ -193,6 +193,12 @@ def test_a_tiny_run_tells_the_words_of_a_signer_it_never_saw(run):
     assert run.metrics["sign_to_text_r@1"] == 1
     assert run.metrics["text_to_sign_p@1"] == 1
     assert {run.metrics[f"recognized_{way}"] for way in ("nearest", "neighbours", "prototypes", "probe")} == {1.0}
+
+
+def test_the_log_keeps_what_is_learned_from_and_what_is_measured_apart(run):
+    rows = [*csv.DictReader((run.checkpoint / "training" / "log.csv").read_text().splitlines())]
+    assert all(float(row["loss"]) == pytest.approx(float(row["loss/infonce"])) for row in rows)
+    assert min(float(row["valid_loss"]) for row in rows) == pytest.approx(run.metrics["valid_loss"])
 
 
 def test_the_checkpoint_is_an_embedder_with_its_vocabulary_and_parts(run, corpus):

@@ -248,7 +248,7 @@ class Pairing:
         return infonce(scores, right.to(scores.device))
 
     def evaluate(self) -> dict[str, float]:
-        """On clips of signers that were not learned from: the loss, `evaluate_retrieval`, and recognition.
+        """On clips of signers that were not learned from: `valid_loss`, `evaluate_retrieval`, and recognition.
 
         `text_to_sign_p@1` is the share of texts whose nearest clip is right, `sign_to_text_r@1` that of clips whose
         nearest text is right, and `recognized_METHOD` that of clips that are recognized by examples of other signers.
@@ -259,7 +259,7 @@ class Pairing:
         texts = list(dict.fromkeys(prompts))
         vectors = in_batches(self.network.text_vectors, [self.tokens(text) for text in texts])
         scores = evaluate_retrieval(vectors @ clips.T, texts, prompts)
-        found = {"loss": self._valid_loss(clips, vectors[[texts.index(text) for text in prompts]], prompts)}
+        found = {"valid_loss": self._valid_loss(clips, vectors[[texts.index(text) for text in prompts]], prompts)}
         for name, way in ("text_to_sign", scores.text_to_sign), ("sign_to_text", scores.sign_to_text):
             found |= {f"{name}_r@{k}": value for k, value in zip((1, 5, 10), way.recall, strict=True)}
             found[f"{name}_median_rank"] = way.median_rank

@@ -160,3 +160,18 @@ def test_a_clip_that_is_shorter_than_a_window_is_refused(folder):
     seasign.write(folder / "short.npz", poses(12))
     result = run("recognize", folder / "short.npz", "--model", folder / "model", "-o", folder / "out.csv")
     assert result.stderr == ("error: poses of 0.48 s are shorter than one window of 0.64 s: nothing to read\n")
+
+
+def test_the_aligner_takes_it_as_an_embedder(folder):
+    (folder / "news.vtt").write_text(
+        "WEBVTT\n\n00:01.000 --> 00:02.000\nA house.\n\n00:03.000 --> 00:04.000\nA tree.\n"
+    )
+    (folder / "signs.csv").write_text("start,end\n1.2,1.8\n3.1,3.9\n")
+    given = ["--signs", folder / "signs.csv", "--cache", folder / "cache", "--lag", 0, "-o", folder / "out.vtt"]
+    result = run("align", folder / "signer.npz", folder / "news.vtt", "--embedder", f"cslr2:{folder / 'model'}", *given)
+    assert result.exit_code == 0, result.stderr
+    assert len(list((folder / "cache").iterdir())) == 2  # it is slow, and kept
+    cues = seasign.read_cues(folder / "out.vtt").cues
+    assert [cue.start for cue in cues] == [1.2, 3.1]
+    result = run("align", folder / "signer.npz", folder / "news.vtt", "--embedder", f"cslr2:{folder}", *given)
+    assert result.exit_code == 1

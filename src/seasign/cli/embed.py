@@ -14,6 +14,7 @@ from seasign import checkpoints, jobs
 from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET
 from seasign.formats import EMBEDDINGS, POSES, TIERS
 from seasign.formats.timed_text import plain
+from seasign.models.cslr2_embedder import Cslr2Embedder
 from seasign.models.dictionary import Dictionary
 from seasign.models.gloss_text import GlossText
 from seasign.models.pose_descriptor import PoseDescriptor
@@ -22,7 +23,7 @@ from seasign.models.signclip_embedder import SignClipEmbedder, check_tags
 from seasign.segmentation import in_poses
 from seasign.types import Cue, Embeddings, InputError, Poses, Sign
 
-SLOW = (SignClipEmbedder, SentenceText)  # whose embeddings are worth keeping
+SLOW = (SignClipEmbedder, Cslr2Embedder, SentenceText)  # whose embeddings are worth keeping
 
 
 class Tags(click.ParamType):  # type: ignore[type-arg]  # takes one from click 8.4 on, for the type checker alone
@@ -41,10 +42,10 @@ class Tags(click.ParamType):  # type: ignore[type-arg]  # takes one from click 8
 
 
 TAGS = click.option("--tags", type=Tags(), help="SignCLIP: the written and the signed language, such as en,bfi.")
-NAME = "gloss-text|pose-descriptor|dictionary:FOLDER|sentence-text:FOLDER|FOLDER"
+NAME = "gloss-text|pose-descriptor|dictionary:FOLDER|sentence-text:FOLDER|cslr2:FOLDER|FOLDER"
 WHAT = (
-    "What says which signs mean what: their glosses, by letters; where hands are, without words; a folder of clips "
-    "of signs, named by their words; their glosses, by a sentence encoder; or the folder of a checkpoint of SignCLIP."
+    "What says which signs mean what: their glosses, by letters; where hands are, without words; a folder of clips of "
+    "signs, named by their words; their glosses, by a sentence encoder; or the folder of a checkpoint: SignCLIP, CSLR2."
 )
 EMBEDDER = click.option("--embedder", required=True, metavar=NAME, help=WHAT)
 CACHE = click.option(
@@ -132,6 +133,10 @@ def choose_embedder(name: str, tags: tuple[str, str] | None) -> seasign.Embedder
         found = Dictionary.read(Path(folder))
     elif kind == "sentence-text":
         found = SentenceText.read(Path(folder))
+    elif kind == "cslr2":
+        found = checkpoints.load_embedder(folder)
+        if not isinstance(found, Cslr2Embedder):
+            raise InputError(f"{folder}: is no CSLR2; give its folder alone")
     else:
         found = checkpoints.load_embedder(name)
     if tags is None:

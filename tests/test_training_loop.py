@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 
 import tiny_task
+from seasign.formats.disk import sha256
 from seasign.training import Progress, loop
 from seasign.training.recipe import Loop
 from seasign.types import InputError
@@ -101,6 +102,39 @@ def test_a_run_killed_amid_an_epoch_comes_to_the_same_bytes(recipe, tmp_path, ep
         assert torch.equal(tensor, other["model"][name])
     for key, moments in one["adam"]["state"].items():
         assert all(torch.equal(value, other["adam"]["state"][key][name]) for name, value in moments.items())
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_run_killed_while_it_writes_a_checkpoint_is_made_whole(recipe, tmp_path, monkeypatch, epoch):
+    write = loop.write_text
+
+    def killed(path, text):
+        if path.name == "config.json" and f'"epoch": {epoch}' in text:
+            raise KeyboardInterrupt
+        write(path, text)
+
+    monkeypatch.setattr(loop, "write_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe, tmp_path / "run")
+    monkeypatch.undo()
+    trained = fit(recipe, tmp_path / "run", epochs=max(1, epoch - 1))
+    assert trained.epoch == epoch
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["training"]["epoch"] == epoch
+    assert config["provenance"]["files"]["weights.safetensors"] == sha256(tmp_path / "run" / "weights.safetensors")
+    task = Plane()
+    task.model.load_state_dict(weights(tmp_path / "run"))
+    task.model.eval()
+    assert task.evaluate()["error"] == pytest.approx(config["training"]["metrics"]["error"])
+
+
+def test_a_metric_that_is_no_number_is_null_in_the_checkpoint(recipe, tmp_path):
+    class Odd(Plane):
+        def evaluate(self):
+            return super().evaluate() | {"odd": math.nan}
+
+    fit(recipe, tmp_path / "run", task=Odd, epochs=1)
+    assert '"odd": null' in (tmp_path / "run" / "config.json").read_text()
 
 
 def test_an_interrupt_leaves_the_state_of_the_last_whole_epoch(recipe, tmp_path):

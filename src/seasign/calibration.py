@@ -13,7 +13,7 @@ from seasign.alignment import align
 from seasign.confidence import CALIBRATION
 from seasign.metrics import is_bracketed, naming, pair_cues
 from seasign.posterior import iou
-from seasign.types import Calibration, Example, InputError, InputWarning, Preset
+from seasign.types import Calibration, Example, InputError, InputWarning, Preset, plain_values
 
 LEAST, EITHER = 100, 10  # cues to fit on; right ones and wrong ones among them
 LEVEL = 0.9  # share of the true times that intervals should hold
@@ -223,8 +223,7 @@ def _auroc(stated: Sequence[Float64[np.ndarray, " _"]], hits: Sequence[Bool[np.n
 
 def _plain(reliability: Reliability) -> dict[str, object]:
     """As JSON has it."""
-    found = {name: None if value != value else value for name, value in asdict(reliability).items() if name != "bins"}
-    return found | {"coverage": [None if share != share else share for share in reliability.coverage]}
+    return plain_values({name: value for name, value in asdict(reliability).items() if name != "bins"})
 
 
 # The picture ----------------------------------------------------------------------------------------------------------

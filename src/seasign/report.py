@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from seasign.alignment import SIGNED, join_neighbours, shift
 from seasign.lag import CLEAR
 from seasign.segmentation import phrases
-from seasign.types import Alignment, Cue, Sign, Span
+from seasign.types import Alignment, Cue, Sign, Span, plain_values
 
 UNSURE = 0.5  # a cue that lands with less probability is one to check
 HOPELESS = 0.35  # mean probability below which an alignment is not to be used
@@ -301,16 +301,3 @@ def _state(cues: Sequence[Cue], signing: Sequence[Span], starts: np.ndarray) -> 
 def _times(spans: Sequence[Span]) -> np.ndarray:
     """Starts and ends in seconds, one row each."""
     return np.array([(span.start, span.end) for span in spans], float).reshape(-1, 2).T
-
-
-def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as JSON has them: None for NaN."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return plain_values(value)
-        if isinstance(value, list | tuple):
-            return [plain(inner) for inner in value]
-        return None if value != value else value
-
-    return {key: plain(value) for key, value in values.items()}

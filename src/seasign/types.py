@@ -7,7 +7,7 @@ Inside `seasign` there are only seconds, counted from the first frame; spans are
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -259,3 +259,16 @@ class Alignment:
     shifts: tuple[tuple[float, float], ...] | None = None  # the lag of each cue's start and end, added first
     terms: tuple[Terms, ...] | None = None  # of each cue; they add up to the cost
     pins: Mapping[int, tuple[float, float]] = field(default_factory=dict)  # cues whose times were given
+
+
+def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as JSON has them: None for NaN."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return plain_values(value)
+        if isinstance(value, list | tuple):
+            return [plain(inner) for inner in value]
+        return None if value != value else value
+
+    return {key: plain(value) for key, value in values.items()}

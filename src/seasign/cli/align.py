@@ -35,8 +35,7 @@ from seasign.formats.disk import write_text
 from seasign.formats.timed_text import plain, prefixed, without
 from seasign.lag import CLEAR
 from seasign.legality import NOT_SIGNED
-from seasign.report import plain_values
-from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWarning, Normalization, Sign
+from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWarning, Normalization, Sign, plain_values
 
 
 @click.command()

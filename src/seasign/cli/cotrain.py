@@ -9,6 +9,7 @@ import click
 import seasign
 from seasign.cli.options import EXISTING, JSON, QUIET
 from seasign.training.cotraining import Round
+from seasign.types import plain_values
 
 
 @click.command()
@@ -30,7 +31,7 @@ def cotrain(recipe: Path, output: Path | None, quiet: bool, as_json: bool) -> No
     done = seasign.cotrain(recipe, output=output, told=tell)
     if as_json:
         said = asdict(done) | {"checkpoint": done.checkpoint}
-        click.echo(json.dumps(said, default=str))
+        click.echo(json.dumps(plain_values(said), default=str))
     elif not quiet:
         ended = "" if done.stopped == "rounds" else ": the next one agreed less"
         click.echo(f"best      round {done.best}{ended}\nwrote     {done.checkpoint}")

@@ -18,8 +18,7 @@ from seasign.cli.options import (
 )
 from seasign.formats import SUBTITLES, TABLES, TIERS
 from seasign.formats.rate import exact_rate
-from seasign.report import plain_values
-from seasign.types import Cue, InputError
+from seasign.types import Cue, InputError, plain_values
 from seasign.uncertainty import SCORES
 
 BASELINES = {"delivered": "as delivered", "lag_only": "lag only", "joined": "lag and joined"}

@@ -15,8 +15,7 @@ from seasign.formats import TIERS
 from seasign.formats.disk import read_text
 from seasign.formats.tables import write_pins
 from seasign.formats.timed_text import format_stamp, whole_milliseconds
-from seasign.report import plain_values
-from seasign.types import InputError
+from seasign.types import InputError, plain_values
 
 SHOWN = 20  # cues in a table
 

@@ -19,9 +19,8 @@ from seasign.formats import POSES, read_embeddings
 from seasign.metrics import AT, Direction, guess_retrieval
 from seasign.models.gloss_text import GlossText
 from seasign.models.pose_descriptor import PoseDescriptor
-from seasign.report import plain_values
 from seasign.retrieval import Hit
-from seasign.types import Cue, Embeddings, InputError, InputWarning, Sign
+from seasign.types import Cue, Embeddings, InputError, InputWarning, Sign, plain_values
 from seasign.uncertainty import bootstrap_retrieval
 
 SEVERAL = 3  # labels that are named when more have no counterpart

@@ -25,9 +25,8 @@ from seasign.cli.options import (
 )
 from seasign.decoding import Decoder
 from seasign.formats import POSES, TABLES, TIERS, VIDEOS
-from seasign.report import plain_values
 from seasign.segmentation import Gate, Purpose, choose_decoder, find_phrases, find_signs, in_video
-from seasign.types import InputError, Poses, Sign, Span
+from seasign.types import InputError, Poses, Sign, Span, plain_values
 
 
 @click.command("estimate-poses")

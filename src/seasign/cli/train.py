@@ -13,8 +13,8 @@ import click
 
 import seasign
 from seasign.cli.options import EXISTING, JSON, QUIET
-from seasign.report import plain_values
 from seasign.training import Progress
+from seasign.types import plain_values
 
 
 @click.command()

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from seasign.alignment import join_neighbours, shift
 from seasign.legality import NOT_SIGNED
 from seasign.metrics.counts import NANOSECOND, Found, pair_ranges, percent
-from seasign.types import Cue, InputError, InputWarning
+from seasign.types import Cue, InputError, InputWarning, plain_values
 
 # --- Raw counts and what follows from them --------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ class Counts:
         scores |= {name: percent(*self.ratio(name)) for name in ("drop_precision", "drop_recall", "drop_f1")}
         scores |= self.offsets
         counts = {name: value for name, value in vars(self).items() if not name.endswith("_offsets")}
-        return {name: None if math.isnan(score) else score for name, score in scores.items()} | {"counts": counts}
+        return plain_values(scores) | {"counts": counts}
 
 
 def _triple(counts: Iterable[int]) -> tuple[int, int, int]:

@@ -22,7 +22,7 @@ from seasign.formats.timed_text import plain
 from seasign.segmentation import in_poses, segment
 from seasign.training import Progress
 from seasign.training.recipe import Count, Share, build, read_table
-from seasign.types import Alignment, Cue, InputError, Poses, Sign
+from seasign.types import Alignment, Cue, InputError, Poses, Sign, plain_values
 
 COLUMNS = ("poses", "subtitles", "signs", "signer", "split")
 
@@ -144,7 +144,7 @@ def cotrain(
     fell = len(rounds) > 1 and better * (rounds[-1].agreement - rounds[-2].agreement) < 0
     found = Cotrained(best + 1, tuple(rounds), "agreement" if fell else "rounds")
     said = {"best": found.best, "stopped": found.stopped, "rounds": [asdict(one) for one in rounds]}
-    write_text(folder / "rounds.json", json.dumps(said, indent=1, default=str) + "\n")
+    write_text(folder / "rounds.json", json.dumps(plain_values(said), indent=1, default=str) + "\n")
     return found
 
 

@@ -36,7 +36,7 @@ from lightning_fabric.wrappers import _FabricModule
 from seasign.formats.disk import read_text, replacing, sha256, write_text
 from seasign.training import Progress, Trained
 from seasign.training.recipe import Loop, read_table
-from seasign.types import InputError
+from seasign.types import InputError, plain_values
 
 
 class Loss(NamedTuple):
@@ -113,6 +113,8 @@ def run(
     if fabric.is_global_zero:
         (folder / "training").mkdir(parents=True, exist_ok=True)
         write_text(folder / "recipe.toml", read_text(recipe)[0])
+        if rows and rows[-1] is _best(rows, settings) and not _is_whole(folder, rows[-1]["epoch"]):
+            _write_checkpoint(folder, task, about | rows[-1])
     board = _open_board(folder, len(rows)) if settings.tensorboard and fabric.is_global_zero else None
     while not (stopped := _why_over(rows, settings)):
         epoch, began = len(rows) + 1, monotonic()
@@ -132,8 +134,6 @@ def run(
             {"epoch": epoch, "seconds": monotonic() - began, "learning_rate": rate, "loss": loss, "metrics": metrics}
         )
         if fabric.is_global_zero:
-            if rows[-1] is _best(rows, settings):
-                _write_checkpoint(folder, task, about | rows[-1])
             _write_log(folder, rows)
             if board is not None:
                 for name, value in _flat(rows[-1]).items():
@@ -144,8 +144,10 @@ def run(
                 "model": task.model.state_dict(),
                 "adam": adam.state_dict(),
             }
-            with replacing(folder / "training" / "state.pt") as temporary:  # last: what it says is there is there
+            with replacing(folder / "training" / "state.pt") as temporary:
                 torch.save(state, temporary)
+            if rows[-1] is _best(rows, settings):  # last: what is cut short here is made again of the state
+                _write_checkpoint(folder, task, about | rows[-1])
         fabric.barrier()
         tell(steps, steps, loss, metrics)
     if board is not None:
@@ -335,8 +337,18 @@ def _write_checkpoint(folder: Path, task: Task, about: Mapping[str, Any]) -> Non
         digest = sha256(temporary)
     for name, text in task.files.items():
         write_text(folder / name, text)
-    config = {**config, "provenance": {"files": {"weights.safetensors": digest}}, "training": about}
+    config = {**config, "provenance": {"files": {"weights.safetensors": digest}}, "training": plain_values(about)}
     write_text(folder / "config.json", json.dumps(config, ensure_ascii=False, indent=1) + "\n")
+
+
+def _is_whole(folder: Path, epoch: int) -> bool:
+    """Whether weights and config are there, and both are of that epoch."""
+    try:
+        config = json.loads(read_text(folder / "config.json")[0])
+        digest = config["provenance"]["files"]["weights.safetensors"]
+        return bool(config["training"]["epoch"] == epoch and digest == sha256(folder / "weights.safetensors"))
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def _open_board(folder: Path, epochs: int) -> Any:

@@ -93,6 +93,15 @@ def test_an_episode_that_the_published_arithmetic_cannot_align_counts_as_wrong()
 
 
 @QUIET
+def test_an_episode_that_the_published_arithmetic_cannot_align_is_scored_as_wrong():
+    cues = tuple(Cue(2.0 * number, 2.0 * number + 1.0, "a") for number in range(30))
+    stuck = Example((Sign(0.0, 1.0), Sign(2.0, 3.0)), cues, cues)
+    found = tune({"stuck": stuck}, settings=2, lag=(0.0, 0.0), compat="sea")
+    assert found.baselines["delivered"].value == 100
+    assert (found.baselines["default"].value, found.score.value) == (0, 0)
+
+
+@QUIET
 def test_a_wide_batch_is_solved_in_parts_with_the_same_counts(several, monkeypatch):
     one = tuning._prepare(several["news0"], 25.0)
     batch = [preset for some in tuning._draw(12, 0, Preset(), search=False, similar=False) for preset in some]
@@ -193,7 +202,7 @@ def test_every_episode_is_scored_by_what_is_best_for_the_others(several, monkeyp
     drawn = [preset for batch in tuning._draw(4, 0, Preset(), True, False) for preset in batch]
     used = []
 
-    def apply(one, ready, preset):
+    def apply(name, one, ready, preset):
         used.append(preset)
         return one.reference if preset == drawn[2] else one.cues
 
@@ -213,12 +222,12 @@ def test_what_is_scored_is_what_align_does(several):
     one = several["news0"]
     for preset in Preset(), Preset(Costs(w_gap=9.0), (2.0, 1.5), (0.0, 0.4)):
         aligned = seasign.align(one.signs, one.cues, costs=preset.costs, lag=preset.lag, padding=preset.padding)
-        assert tuning._apply(one, tuning._prepare(one, 25.0), preset) == aligned.cues
+        assert tuning._apply("one", one, tuning._prepare(one, 25.0), preset) == aligned.cues
     episode = synthesize(1, duration=120.0, fps=None)
     signs, similarity = episode.signs[::-1], simulate_similarity(episode, 0.5)[:, ::-1]
     one = Example(signs, episode.cues, episode.reference, similarity)
     aligned = seasign.align(signs, episode.cues, similarity=similarity)
-    assert tuning._apply(one, tuning._prepare(one, 25.0), Preset()) == aligned.cues
+    assert tuning._apply("one", one, tuning._prepare(one, 25.0), Preset()) == aligned.cues
 
 
 def test_the_lag_alone_is_that_of_the_others():

@@ -20,9 +20,9 @@ from jaxtyping import Float, Float64, Int
 
 from seasign.alignment import assign, refine, rewarded, shift
 from seasign.lag import CLEAR, estimate_lag, shifts
-from seasign.metrics import PreparedCues, count_runs, evaluate, match, prepare_cues
+from seasign.metrics import PreparedCues, count_runs, evaluate, match, naming, prepare_cues
 from seasign.solver import lay_out, price_list, solve, times
-from seasign.types import Costs, Cue, Example, InputError, InputWarning, Normalization, Preset, Span
+from seasign.types import Costs, Cue, Example, InputError, InputWarning, Normalization, Preset, Span, plain_values
 from seasign.uncertainty import Interval, bootstrap, compare_runs
 
 RANGES = {  # what is drawn from; the published settings lie within
@@ -125,17 +125,22 @@ def tune(
         moved = {
             "delivered": delivered,
             "lag_only": {name: shift(cues, _usual(offsets, name)) for name, cues in delivered.items()},
-            "default": {name: _apply(one, ready[name], default) for name, one in examples.items()},
-            "tuned": {name: _apply(one, ready[name], unseen[name]) for name, one in examples.items()},
+            "default": {name: _apply(name, one, ready[name], default) for name, one in examples.items()},
+            "tuned": {name: _apply(name, one, ready[name], unseen[name]) for name, one in examples.items()},
         }
         scores = {name: bootstrap(evaluate(reference, cues, fps=fps), seed=seed) for name, cues in moved.items()}
         difference = compare_runs(reference, moved["default"], moved["tuned"], fps=fps, seed=seed).difference
     searched = {"settings": settings, "seed": seed, "lag": lag, "ranges": RANGES, "fps": str(fps)}
     found = {
-        name: [None if value != value else round(value, 3) for value in (one.value, one.low, one.high)]
+        name: [round(value, 3) for value in (one.value, one.low, one.high)]
         for name, one in (scores | {"difference": difference}).items()
     }
-    provenance = {"by": f"seasign tune {version('seasign')}", **searched, "episodes": list(examples), "f1@0.50": found}
+    provenance = {
+        "by": f"seasign tune {version('seasign')}",
+        **searched,
+        "episodes": list(examples),
+        "f1@0.50": plain_values(found),
+    }
     score = scores.pop("tuned")
     tuning = Tuning(replace(chosen, provenance=provenance), score, scores, difference)
     if alone:
@@ -160,14 +165,25 @@ def _usual(offsets: Mapping[str, tuple[Sequence[float], Sequence[float]]], name:
     return start, end
 
 
-def _apply(example: Example, ready: "_Ready", preset: Preset) -> tuple[Cue, ...]:
-    """What `align` makes of an example; its lag is not looked for once more."""
+def _apply(name: str, example: Example, ready: "_Ready", preset: Preset) -> tuple[Cue, ...]:
+    """What `align` makes of an example; its lag is not looked for once more.
+
+    Where the published arithmetic finds no assignment, all cues come after all that there is, and are wrong.
+    """
     by = ready.lag(preset)
     shifted = [
         replace(cue, start=cue.start + start, end=cue.end + end)
         for cue, start, end in zip(example.cues, *by.tolist(), strict=True)
     ]
-    return shift(assign(shifted, example.signs, example.similarity, costs=preset.costs).cues, preset.padding)
+    try:
+        with naming(name):
+            alignment = assign(shifted, example.signs, example.similarity, costs=preset.costs)
+    except InputError:
+        if preset.costs.compat is None:
+            raise
+        past = max(span.end for span in (*example.cues, *example.reference)) + 1.0
+        return shift(example.cues, (past, past))
+    return shift(alignment.cues, preset.padding)
 
 
 # The search -----------------------------------------------------------------------------------------------------------

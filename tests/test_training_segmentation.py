@@ -276,6 +276,9 @@ def test_isolated_signs_are_joined_anew_in_every_epoch(recipe, tmp_path):
     assert [len(episode.signs) for episode in tagging.valid] == [5, 5]
     assert sum(len(batch.lengths) for batch in tagging.batches(1, 0, 1)) == 3
     assert len(tagging.excerpt(1, 0)[0]) != len(tagging.excerpt(2, 0)[0])
+    other = task(recipe(text.replace("[loop]", "[loop]\nseed = 1")))
+    for one, another in (tagging.valid[0], other.valid[0]), (tagging.excerpt(1, 0)[2], other.excerpt(1, 0)[2]):
+        assert one.signs != another.signs
     assert {sign.gloss for episode in tagging.valid for sign in episode.signs} <= {f"SIGN-{n}" for n in range(6)}
     with pytest.raises(InputError, match=r"\[concatenate\]: 4 isolated signs .* are there to learn from: add it"):
         task(recipe(text.partition("[concatenate]")[0]))
@@ -318,6 +321,9 @@ def test_parts_that_show_no_hand_are_drawn_again(recipe, tmp_path):
         ('folder = "corpus"', "", r"\[data\]: expected one of manifest and folder"),
         ('"corpus"', '"nowhere"', "nowhere: no such folder"),
         ('divide = "file"', 'divide = "signer"', "its signer is not known; add a column `signer`, or divide by file"),
+        ("valid = 0.25", "valid = 0.0", "no recording is in the part valid: there is nothing to measure on"),
+        ("batch = 4", "batch = 4\nworkers = -1", r"workers: expected a whole number from 0 on, found -1"),
+        ("epochs = 1", "epochs = 1\nseed = -1", r"\[loop\]: seed: expected a whole number from 0 on, found -1"),
         ('divide = "file"', 'divide = "window"', r"\[data\]: divide: expected 'signer' or 'file', found 'window'"),
         ('"mf1s"', '"F1"', r"\[loop\] metric: there is no 'F1'; there are count, "),
         ("batch = 4", 'batch = 4\ntier = "GLOSS"', r"\.eaf: "),

@@ -15,6 +15,7 @@ Kind = TypeVar("Kind")
 
 # What a number may be: the words of the message, and the rule
 Count = Annotated[int, "a whole number from 1 on", lambda number: number >= 1]
+Whole = Annotated[int, "a whole number from 0 on", lambda number: number >= 0]
 Positive = Annotated[float, "a number above 0", lambda number: number > 0]
 Amount = Annotated[float, "a number from 0 on", lambda number: number >= 0]
 Range = Annotated[
@@ -49,7 +50,7 @@ class Loop:
     precision: Literal["fp32", "bf16"] = "fp32"
     device: Literal["auto", "cpu", "gpu"] = "auto"  # auto: a GPU where there is one
     devices: Count = 1  # processes on this machine, one per GPU; each takes batches of its own
-    seed: int = 0
+    seed: Whole = 0
     tensorboard: bool = False  # beside log.csv, which is always written
 
 

@@ -35,7 +35,7 @@ from seasign.segmentation import choose_decoder, in_poses, phrases
 from seasign.training import augmentation
 from seasign.training.concatenation import Joining, concatenate, find_sign
 from seasign.training.loop import Loss, share
-from seasign.training.recipe import Amount, Count, Factors, Loop, Positive, Share
+from seasign.training.recipe import Amount, Count, Factors, Loop, Positive, Share, Whole
 from seasign.types import InputError, InputWarning, Poses, Sign, Span
 
 UNKNOWN = -1  # the label of padding
@@ -56,7 +56,7 @@ class Data:
     test: Share = 0.0  # kept out altogether
     batch: Count = 8  # recordings, or parts of them, per process
     seconds: Positive = 60.0  # longer recordings are learned from in parts of that length, drawn anew in every epoch
-    workers: int = 0  # processes that prepare batches
+    workers: Whole = 0  # processes that prepare batches
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,8 @@ class Tagging:
         data = recipe.data
         listed = read_manifest(data.manifest) if data.manifest else read_folder(data.folder or Path())
         self.parts = divide(listed, data.divide, valid=data.valid, test=data.test, seed=recipe.loop.seed)
+        if not self.parts["valid"]:
+            raise InputError("no recording is in the part valid: there is nothing to measure on")
         self.data: dict[str, str] = {}
         self.files: dict[str, str] = {}
         with _summed_up():
@@ -195,7 +197,7 @@ class Tagging:
             found = f"{len(clips)} isolated signs (poses without a file of signs) are there to learn from"
             raise InputError(f"[concatenate]: {found}: {'leave the table out' if recipe.concatenate else 'add it'}")
         if recipe.concatenate is not None and not self.valid:
-            self.valid = [self._join(valid_clips, number) for number in range(recipe.concatenate.valid)]
+            self.valid = [self._join(valid_clips, self._rng(0, n, 0)) for n in range(recipe.concatenate.valid)]
         self.pieces = [
             number for number, episode in enumerate(train) for _ in range(ceil(episode.poses.duration / data.seconds))
         ]
@@ -269,7 +271,7 @@ class Tagging:
         A part that shows no hand teaches nothing; then another one is drawn.
         """
         for attempt in range(TRIES):
-            rng = np.random.default_rng([self.recipe.loop.seed, epoch, number, attempt])
+            rng = self._rng(epoch, number, attempt)
             poses, episode, start = self._draw(epoch, number, rng)
             try:
                 with _quiet():
@@ -291,7 +293,7 @@ class Tagging:
                 poses = replace(poses, xyz=poses.xyz[rows], confidence=poses.confidence[rows])
                 start = float(first / poses.fps)
         else:
-            episode = self._join(self.clips, [epoch, number])
+            episode = self._join(self.clips, rng)
             poses = episode.poses
         return augment(poses, rng, self.recipe.augment), episode, start
 
@@ -331,18 +333,21 @@ class Tagging:
             raise InputError(f"{path}: has no tiers, and phrases are asked for from {data.phrase_tier!r}")
         return Episode(poses, signs, in_poses(read_signs(path, data.phrase_tier), poses))
 
-    def _join(self, clips: Sequence[tuple[Poses, Sign]], seed: int | list[int]) -> Episode:
+    def _rng(self, epoch: int, number: int, attempt: int) -> np.random.Generator:
+        """What decides an item of an epoch; epoch 0 is what is measured on (attempt 0) and weighed by (1)."""
+        return np.random.default_rng([self.recipe.loop.seed, epoch, number, attempt])
+
+    def _join(self, clips: Sequence[tuple[Poses, Sign]], rng: np.random.Generator) -> Episode:
         """An episode of isolated signs."""
         settings = self.recipe.concatenate
         assert settings is not None
-        rng = np.random.default_rng(seed)
         chosen = [clips[number] for number in rng.integers(len(clips), size=settings.signs)]
         poses, signs = concatenate(chosen, int(rng.integers(2**31)), joining=settings, fps=self._rate(chosen[0][0]))
         return Episode(poses, signs, join(signs, self.recipe.data.phrase_gap))
 
     def _weigh(self) -> dict[str, tuple[float, ...]]:
         """The weights of B, I and O: the inverse of how frequent they are where the network learns."""
-        learned = [*self.train, *(self._join(self.clips, [0, number]) for number in range(10 * bool(self.clips)))]
+        learned = [*self.train, *(self._join(self.clips, self._rng(0, n, 1)) for n in range(10 * bool(self.clips)))]
         weights = {}
         for name in "signs", "phrases":
             counts = np.zeros(3)

@@ -47,7 +47,7 @@ from seasign.recognition import classify, shots
 from seasign.training import augmentation
 from seasign.training.loop import Loss, gather, share
 from seasign.training.probe import probe
-from seasign.training.recipe import Amount, Count, Loop, Positive, Share
+from seasign.training.recipe import Amount, Count, Loop, Positive, Share, Whole
 from seasign.types import Embeddings, InputError, InputWarning, Poses
 
 Projection = Literal["plain", "l2"]
@@ -68,7 +68,7 @@ class Data:
     without: tuple[str, ...] = ()  # texts whose clips are kept out
     tags: tuple[str, str] = ("en", "ase")  # of clips that name no languages: the written and the signed one
     batch: Count = 64  # pairs per process
-    workers: int = 0  # processes that prepare batches
+    workers: Whole = 0  # processes that prepare batches
 
 
 @dataclass(frozen=True)

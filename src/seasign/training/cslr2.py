@@ -5,11 +5,11 @@ that of signs, Adam at 5e-5. Differs: sentences that say the same are no negativ
 are normalized by their own row; the epoch that is best on what is held out is kept, where that code keeps the last.
 """
 
+import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from seasign.corpora import bobsl, traduttore
-from seasign.corpora.clips import Clip, read_manifest
+from seasign.corpora.clips import Clip, digest, read_manifest
 from seasign.corpora.recordings import Part, divide
+from seasign.formats.disk import sha256
 from seasign.glosses import close
 from seasign.metrics.retrieval import evaluate_sentences
 from seasign.models.cslr2 import Cslr2, Shape, hn_nce, pad
@@ -30,7 +31,7 @@ from seasign.models.sentence_text import SentenceText
 from seasign.recognition import WindowGuesses, cut_windows, guess_words, label_windows, tune_recognition
 from seasign.training.concatenation import Joining, concatenate, find_sign
 from seasign.training.loop import Loss, gather, share
-from seasign.training.recipe import Amount, Count, Counts, Loop, Positive, Share
+from seasign.training.recipe import Amount, Count, Counts, Loop, Positive, Share, Whole
 from seasign.types import InputError, InputWarning, Sign, Span, WindowFeatures
 
 LEAST = 25  # windows that augmentation leaves
@@ -52,7 +53,7 @@ class Data:
     encoder: Path | None = None  # the folder of the text encoder; None: texts are known by their letters
     letters: Count = 512  # buckets of those
     batch: Count = 128  # sentences per process
-    workers: int = 0  # processes that prepare batches
+    workers: Whole = 0  # processes that prepare batches
 
 
 @dataclass(frozen=True)
@@ -343,7 +344,7 @@ class JoinedSigns:
         assert recipe.data.traduttore is not None
         self.recipe, folder = recipe, recipe.data.traduttore
         clips = traduttore.read(folder)
-        self.files = {path.name: _sha256(path) for path in sorted(folder.glob("*.npz"))}
+        self.files = {path.name: sha256(path) for path in sorted(folder.glob("*.npz"))}
         parts = _divide(clips, recipe)
         self.parts = {part: sorted({str(clip.signer) for clip in some}) for part, some in parts.items()}
         self.vocabulary = tuple(sorted({clip.text for clip in clips}))
@@ -406,7 +407,7 @@ class Clips:
         assert recipe.data.manifest is not None
         self.inputs = Inputs(LANDMARKS, Fraction(recipe.network.fps), features="poses")
         clips = read_manifest(recipe.data.manifest)
-        self.files = {recipe.data.manifest.name: _sha256(recipe.data.manifest)}
+        self.files = {recipe.data.manifest.name: sha256(recipe.data.manifest), "the clips in it": digest(clips)}
         parts = _divide(clips, recipe)
         self.parts = {part: sorted({str(clip.signer) for clip in some}) for part, some in parts.items()}
         self.train, self.valid = (tuple(map(self._read, parts[part])) for part in ("train", "valid"))
@@ -441,7 +442,7 @@ class Episodes:
         self.inputs = Inputs()
         parts = {"train": bobsl.read_folder(folder, "train"), "valid": bobsl.read_folder(folder, "val")}
         self.parts = {part: [episode.name for episode in some] for part, some in parts.items()}
-        self.files = {"split.json": _sha256(folder / "split.json"), file.name: _sha256(file)}
+        self.files = {"split.json": sha256(folder / "split.json"), file.name: sha256(file)}
         clips = {
             part: [(episode, cue) for episode in some for cue in episode.cues if SHORTEST <= cue.duration <= LONGEST]
             for part, some in parts.items()
@@ -508,8 +509,8 @@ def drop_windows(count: int, rng: np.random.Generator, settings: Augment) -> Int
 
 def text_number(text: str) -> int:
     """The same for texts of the same words, in any order and any process."""
-    digest = sha256(" ".join(sorted(text.split())).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+    made = hashlib.sha256(" ".join(sorted(text.split())).encode()).digest()
+    return int.from_bytes(made[:8], "big") >> 1
 
 
 def _divide(clips: Sequence[Clip], recipe: Recipe) -> dict[Part, tuple[Clip, ...]]:
@@ -527,8 +528,3 @@ def _divide(clips: Sequence[Clip], recipe: Recipe) -> dict[Part, tuple[Clip, ...
     if not parts["valid"]:
         raise InputError("no clip is in the part valid: there is nothing to measure on")
     return parts
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()

@@ -52,7 +52,7 @@ def record(
 
 
 # metrics "row: column" of these become tables of rows and columns
-WIDE = ("deletions", "embedding", "perturbation", "real", "retrieval", "segmentation")
+WIDE = ("cotraining", "deletions", "embedding", "perturbation", "real", "retrieval", "segmentation", "signclip_tiny", "stitched")
 
 
 def tables() -> None:

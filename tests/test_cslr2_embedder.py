@@ -206,6 +206,12 @@ def test_a_text_is_the_mean_of_its_words_beside_the_sentence():
     assert (vectors[1] == 0).all()
 
 
+def test_texts_without_letters_are_zero_and_as_long_as_others():
+    made = embedder()
+    assert made.text(["...", "12?"]).vectors.shape == (2, made.text(["house"]).vectors.shape[1])
+    assert not made.text(["..."]).vectors.any()
+
+
 def test_poses_are_recognized():
     signs = recognize(poses(120), Vocabulary(("house", "tree")), embedder(), reading=Walk(0.0, 1))
     assert signs

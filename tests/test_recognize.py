@@ -224,5 +224,6 @@ def test_settings_are_not_tuned_on_what_they_are_tested_on():
     guesses = guess_words(windows, vocabulary.vectors, vocabulary.words)
     with pytest.raises(InputError, match="tuned on 'public_test' say nothing"):
         tune_recognition([(guesses, [Sign(0, 1, "house")])], split="public_test")
+    assert tune_recognition([(guesses, [Sign(0, 1, "house")])], split="latest").split == "latest"
     with pytest.raises(InputError, match="none of 1 sentences of 'dev' has signs"):
         tune_recognition([(guesses, [])], split="dev")

@@ -2,6 +2,7 @@
 
 import doctest
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,15 @@ def test_chance_is_what_random_scores_get_on_average():
             if getattr(expected, name) is not None:
                 mean = np.mean([getattr(one, name) for one in found], axis=0)
                 assert getattr(expected, name) == pytest.approx(mean, abs=within), name
+
+
+def test_chance_among_many_takes_little_room():
+    words = [f"word {number}" for number in range(3000)]
+    tracemalloc.start()
+    guessed = guess_retrieval(words, words)
+    assert tracemalloc.get_traced_memory()[1] < 10e6  # a number for every pair would take 72 MB
+    tracemalloc.stop()
+    assert guessed.text_to_sign.median_rank == guessed.sign_to_text.median_rank == 1500
 
 
 def test_chance_among_as_many_as_are_looked_at_is_certain():

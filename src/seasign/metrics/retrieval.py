@@ -1,5 +1,6 @@
 """Texts against signs: what is found of one by the other, and by chance."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -64,8 +65,8 @@ def guess_retrieval(texts: Sequence[str], signs: Sequence[str]) -> RetrievalScor
 
     The median rank is that of any query and any draw.
     """
-    names = list(dict.fromkeys(texts))
-    positives = np.array([count for name in names if (count := sum(sign == name for sign in signs))])
+    names, shown = list(dict.fromkeys(texts)), Counter(signs)
+    positives = np.array([shown[name] for name in names if shown[name]])
     if not len(positives):
         raise InputError("no sign says what a text says: there is nothing to retrieve")
     return RetrievalScores(
@@ -76,15 +77,17 @@ def guess_retrieval(texts: Sequence[str], signs: Sequence[str]) -> RetrievalScor
 def _guess(positives: Int[np.ndarray, " queries"], items: int, *, precision: bool) -> Direction:
     """By chance: queries with so many right ones among the items."""
     seen = np.minimum(AT, items) / items  # a right one is among the first k
-    beyond = np.ones((items, len(positives)))  # [r]: no right one is among the first r
+    kinds, counts = np.unique(positives, return_counts=True)
+    beyond, each = np.ones(items), np.ones(len(kinds))  # [r]: no right one is among the first r
     for rank in range(1, items):
         left = items - rank + 1
-        beyond[rank] = beyond[rank - 1] * np.maximum(left - positives, 0) / left
+        each = each * np.maximum(left - kinds, 0) / left
+        beyond[rank] = each @ counts / len(positives)
     return Direction(
         len(positives),
         _three(seen),
         _three(seen * positives.mean() / AT) if precision else None,
-        float(1 + np.argmax(1 - np.append(beyond.mean(axis=1)[1:], 0) >= 0.5)),
+        float(1 + np.argmax(1 - np.append(beyond[1:], 0) >= 0.5 - 1e-9)),
         float(((items + 1) / (positives + 1)).mean()),
     )
 

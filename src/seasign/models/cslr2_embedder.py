@@ -145,9 +145,9 @@ class Cslr2Embedder:
         A text without letters is 0.
         """
         said = [words(text) for text in texts]
-        each = list(dict.fromkeys(word for some in said for word in some))
-        if not each:
-            return Embeddings(np.zeros((len(texts), 0), np.float32), self.space)
+        if not said:
+            return Embeddings(np.zeros((0, 0), np.float32), self.space)
+        each = list(dict.fromkeys(word for some in said for word in some)) or ["a"]  # which says how long vectors are
         row = {word: number for number, word in enumerate(each)}
         vectors = self.words(each).vectors
         own = np.stack(

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file  # noqa: E402
 
-from seasign.models.cslr2 import Cslr2, Shape, hn_nce, match, pad  # noqa: E402
+from seasign.models.cslr2 import Cslr2, Norm, Shape, hn_nce, match, pad  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden" / "cslr2"
 FORWARD = np.load(GOLDEN / "cslr2_tiny_forward.npz")
@@ -105,3 +105,11 @@ def test_the_loss_is_a_number_where_a_row_has_no_negatives_or_hardly_any():
         loss.backward()
         assert torch.isfinite(loss)
         assert torch.isfinite(vectors.grad).all()
+
+
+def test_a_norm_is_that_of_the_published_formula():
+    x = torch.randn(3, 5, 7, generator=torch.manual_seed(0), dtype=torch.float64)
+    norm = Norm(7).double()
+    torch.nn.init.normal_(norm.a_2)
+    expected = norm.a_2 * (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-6) + norm.b_2
+    torch.testing.assert_close(norm(x), expected)

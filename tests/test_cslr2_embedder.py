@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from seasign import Embedder, checkpoints, embed_signs, embed_text  # noqa: E402
+from seasign import Embedder, checkpoints, compare, embed_signs, embed_text  # noqa: E402
 from seasign.models import cslr2_embedder  # noqa: E402
 from seasign.models.cslr2 import Cslr2, Shape  # noqa: E402
 from seasign.models.cslr2_embedder import LANDMARKS, Cslr2Embedder, Inputs, Letters, Network, frames_of  # noqa: E402
@@ -210,6 +210,13 @@ def test_texts_without_letters_are_zero_and_as_long_as_others():
     made = embedder()
     assert made.text(["...", "12?"]).vectors.shape == (2, made.text(["house"]).vectors.shape[1])
     assert not made.text(["..."]).vectors.any()
+
+
+def test_texts_of_no_letters_compare_with_signs_all_the_same():
+    one = embedder()
+    assert not one.text(["...", "?"]).vectors.any()
+    assert (compare(one.text(["..."]), one.signs(poses(60), [Sign(0, 1)])) == 0).all()
+    assert compare(one.text([]), one.signs(poses(60), [Sign(0, 1)])).shape == (0, 1)
 
 
 def test_poses_are_recognized():

@@ -85,6 +85,16 @@ def test_features_are_recognized_too(features):
     assert (features / "out.csv").read_text().splitlines()[0] == "start,end,gloss,score,alternatives"
 
 
+def test_half_the_bits_say_nearly_the_same(features):
+    given = ["--model", features / "seen", "--vocabulary", features / "words.txt", "--threshold", 0, "--shortest", 1]
+    found = []
+    for option in ([], ["--half"]):
+        assert run("recognize", features / "clip.npy", *given, *option, "-o", features / "out.json").exit_code == 0
+        found.append(json.loads((features / "out.json").read_text())["signs"])
+    assert found[0] != found[1]
+    assert [sign["gloss"] for sign in found[0]] == [sign["gloss"] for sign in found[1]]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -43,6 +43,7 @@ from seasign.types import Embeddings, InputError, Poses, Sign, WindowFeatures
     help="The frame at the centre of the window of its first row.",
 )
 @click.option("--source", help="What made it. [default: what the model was trained with]")
+@click.option("--half", is_flag=True, help="Compute in 16 bits: nearly twice as fast on processors that know bf16.")
 @click.option(
     "--cache",
     type=EXISTING,
@@ -54,7 +55,7 @@ from seasign.types import Embeddings, InputError, Poses, Sign, WindowFeatures
 def recognize(
     signing: Path, model: Path, vocabulary: Path | None, synonyms: Path | None, output: Path, threshold: float | None,
     shortest: int | None, decoder: str, fps: float, stride: int, first_frame: int, source: str | None,
-    cache: Path | None, quiet: bool, as_json: bool,
+    half: bool, cache: Path | None, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Find the signs in POSES_OR_FEATURES, and which word of a vocabulary each is.
 
@@ -74,6 +75,8 @@ def recognize(
         raise InputError(f"{model}: recognizes no signing; give the folder of a CSLR2")
     known = words.read_vocabulary(listed)
     meant = close(words.read_synonyms(synonyms), known) if synonyms else {}
+    if half:
+        recognizer.network.bfloat16()  # type: ignore[attr-defined]  # of torch, as every checkpoint
     asked = recognizer.inputs
     given: Poses | WindowFeatures
     if suffix in POSES:

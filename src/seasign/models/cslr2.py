@@ -124,7 +124,9 @@ class Cslr2(nn.Module):
     @torch.inference_mode()
     def pose_features(self, frames: Float32[np.ndarray, "frames numbers"]) -> Float32[np.ndarray, "windows features"]:
         """What windows of poses are to the encoder."""
-        found: Float32[np.ndarray, "windows features"] = self.pose_windows(self._tensor(frames)[None])[0].cpu().numpy()
+        found: Float32[np.ndarray, "windows features"] = (
+            self.pose_windows(self._tensor(frames)[None])[0].float().cpu().numpy()
+        )
         return found
 
     @torch.inference_mode()
@@ -134,7 +136,9 @@ class Cslr2(nn.Module):
         """What the encoder makes of clips."""
         if clips.shape[2] != self.shape.features:
             raise InputError(f"features of {clips.shape[2]} numbers, where this CSLR2 takes {self.shape.features}")
-        found: Float32[np.ndarray, "clips windows features"] = self.video_encoder(self._tensor(clips)).cpu().numpy()
+        found: Float32[np.ndarray, "clips windows features"] = (
+            self.video_encoder(self._tensor(clips)).float().cpu().numpy()
+        )
         return found[:, 1:]
 
     def step_vectors(self, encoded: Float32[np.ndarray, "windows features"]) -> Float32[np.ndarray, "windows joint"]:
@@ -160,12 +164,12 @@ class Cslr2(nn.Module):
         if rows.shape[1] != layer.in_features:
             raise InputError(f"vectors of {rows.shape[1]} numbers, where this CSLR2 takes {layer.in_features}")
         found: Float32[np.ndarray, "rows joint"] = (
-            nn.functional.normalize(layer(self._tensor(rows)), dim=-1).cpu().numpy()
+            nn.functional.normalize(layer(self._tensor(rows)), dim=-1).float().cpu().numpy()
         )
         return found
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.video_token_ll.weight.device)
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.video_token_ll.weight)
 
 
 class PoseWindows(nn.Module):
@@ -217,9 +221,10 @@ class Norm(nn.Module):
         self.a_2, self.b_2 = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Float[Tensor, "... width"]) -> Float[Tensor, "... width"]:
-        """Over the last axis."""
-        spread, mean = torch.std_mean(x, dim=-1, keepdim=True)
-        return self.a_2 * (x - mean) / (spread + EPSILON) + self.b_2
+        """Over the last axis. Three passes: `torch.std_mean` takes an eighth of all time."""
+        x = x - x.mean(dim=-1, keepdim=True)
+        spread = (x.square().sum(dim=-1, keepdim=True) / (x.shape[-1] - 1)).sqrt()
+        return self.a_2 * (x / (spread + EPSILON)) + self.b_2
 
 
 class Attention(nn.Module):

@@ -300,6 +300,14 @@ def test_calibrate_saves_with_the_preset_and_align_believes_it(folders):
     assert (folders / "b.json").read_bytes() == (folders / "calibrated.json").read_bytes()
 
 
+def test_calibrate_never_overwrites_the_preset_it_reads(folders, monkeypatch):
+    monkeypatch.setattr(seasign, "calibrate", lambda *_, **__: pytest.fail("it was calibrated"))
+    seasign.write("mine.json", Preset())
+    result = run("calibrate", "episodes", "--reference", "truth", "--preset", "mine.json", "-o", "mine.json")
+    assert result.exit_code == 1
+    assert "mine.json: is an input too" in result.stderr
+
+
 @pytest.mark.parametrize("diagram", ["seen.png", "nowhere/seen.svg", "calibrated.json"])
 def test_a_diagram_that_cannot_be_drawn_is_refused_before_any_work(folders, monkeypatch, diagram):
     monkeypatch.setattr(seasign, "calibrate", lambda *_, **__: pytest.fail("it was calibrated"))

@@ -194,6 +194,15 @@ def test_whatever_is_read_is_never_an_output(folder, option):
     )
 
 
+def test_a_preset_that_is_read_is_never_an_output(folder):
+    seasign.write("mine.json", seasign.Preset())
+    before = Path("mine.json").read_bytes()
+    given = ("align", "signs.csv", "news.vtt", "--preset", "mine.json", "-o")
+    assert "is an input too" in refused(*given, "mine.json")
+    assert "is an input too" in refused(*given, "out.vtt", "--report", "mine.json")
+    assert Path("mine.json").read_bytes() == before
+
+
 def test_two_outputs_never_share_a_file_and_a_timeline_is_a_picture(folder):
     given = ("align", "signs.csv", "news.vtt")
     for timeline in ("news.vtt", "out.vtt", "signs.csv", "picture.png"):
@@ -578,7 +587,7 @@ def test_an_output_that_cannot_be_written_leaves_what_was_there(folder):
             for option, odds in {
                 **dict.fromkeys(("--w-dur", "--w-gap", "--w-sim", "--max-gap"), ("nan", "inf", "-1")),
                 **dict.fromkeys(("--lag", "--padding"), ("nan", "inf", "1,nan", "-inf,1")),
-                "--threshold": ("nan", "inf"),
+                "--threshold": ("nan", "inf", "0.5"),  # the last without --normalize
                 "--window": ("-1",),
                 "--crop": ("-1,0,5,5", "0,0,0,5"),
             }.items()

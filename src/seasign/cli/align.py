@@ -27,6 +27,7 @@ from seasign.cli.options import (
     Number,
     Pair,
     options,
+    preset_files,
 )
 from seasign.cli.signing import choose_segmenter, is_video, poses_in, signs_in
 from seasign.confidence import CALIBRATION
@@ -58,7 +59,9 @@ from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWa
 @CACHE
 @click.option("--normalize", type=click.Choice(["softmax", "z-score", "sinkhorn", "columns", "softmax+columns"]),
               help="How similarities become rewards, as published. [default: by their evidence]")  # fmt: skip
-@click.option("--threshold", type=Number(), default=0.0, show_default=True, help="Rewards up to this count as none.")
+@click.option(
+    "--threshold", type=Number(), help="Rewards up to this count as none; goes with --normalize. [default: 0]"
+)
 @PRESET
 @click.option("--lag", type=Lag(), help="Seconds by which the signing comes after the subtitles. [default: auto]")
 @click.option("--padding", type=Pair(), help="Seconds added to starts and ends at last, such as 0,1. [default: 0]")
@@ -102,6 +105,7 @@ def align(
     if (output is None) != given["in_place"]:
         raise click.UsageError("give either -o OUTPUT or --in-place")
     output = output or subtitles
+    normalization = _normalization(given["normalize"], given["threshold"])
     _check_files(source, subtitles, output, given)
     tier = given["subtitle_tier"] or ("SUBTITLE" if subtitles.suffix.lower() in TIERS else None)
     delivered = seasign.read_cues(subtitles, tier, skip_broken=given["skip_broken"])
@@ -138,7 +142,7 @@ def align(
             delivered.cues,
             similarity=similarity,
             costs=costs,
-            normalization=_normalization(given["normalize"], given["threshold"]),
+            normalization=normalization,
             lag=lag,
             padding=padding if costs.compat else (0.0, 0.0),
             touching=given["touching"],
@@ -240,7 +244,7 @@ def _check_files(source: Path, subtitles: Path, output: Path, given: Mapping[str
             inputs.append(given["poses"])
         else:
             outputs["the poses"] = (given["poses"], POSES)
-    jobs.check_outputs(outputs, [path for path in inputs if path])
+    jobs.check_outputs(outputs, [path for path in (*inputs, *preset_files()) if path])
 
 
 def _settings(given: Mapping[str, Any]) -> seasign.Preset:
@@ -256,12 +260,14 @@ def _settings(given: Mapping[str, Any]) -> seasign.Preset:
     return replace(preset, costs=replace(preset.costs, **costs), lag=lag, padding=padding)
 
 
-def _normalization(name: str | None, threshold: float) -> Normalization:
+def _normalization(name: str | None, threshold: float | None) -> Normalization:
     """`softmax+columns`: first over columns, then over rows; `columns`: over columns alone."""
     if name is None:
+        if threshold is not None:
+            raise click.UsageError("--threshold goes with --normalize: evidence has none")
         return Normalization()
     rows, _, columns = name.partition("+")
-    return Normalization(None if rows == "columns" else rows, bool(columns) or rows == "columns", threshold)  # type: ignore[arg-type]
+    return Normalization(None if rows == "columns" else rows, bool(columns) or rows == "columns", threshold or 0.0)  # type: ignore[arg-type]
 
 
 def _similarity(

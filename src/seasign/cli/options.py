@@ -13,6 +13,7 @@ import seasign
 from seasign.decoding import Argmax, Decoder, Likeliest, SemiMarkov, Threshold
 
 NAN = float("nan")
+PRESET_FILE = "seasign.preset"  # where a command's context keeps the path of --preset
 DECODERS: dict[str, Decoder] = {"argmax": Argmax(), "likeliest": Likeliest(), "semi-markov": SemiMarkov()}
 EXISTING = click.Path(path_type=Path)
 
@@ -69,7 +70,11 @@ class PresetOrName(click.ParamType):  # type: ignore[type-arg]
             return value
         if value not in seasign.PRESETS and not Path(value).exists():
             self.fail(f"{value!r} is no file, and none of {', '.join(seasign.PRESETS)}", param, ctx)
-        return seasign.PRESETS.get(value) or seasign.read_preset(value)
+        if value in seasign.PRESETS:
+            return seasign.PRESETS[value]
+        if ctx is not None:
+            ctx.meta[PRESET_FILE] = Path(value)
+        return seasign.read_preset(value)
 
 
 class Thresholds(click.ParamType):  # type: ignore[type-arg]
@@ -129,6 +134,12 @@ ESTIMATION = [
     click.option("--static", is_flag=True, help="Look for the signer anew in every frame: a few more hands are found."),
     click.option("--python", type=EXISTING, help="A Python that has mediapipe==0.10.21, if this one has not."),
 ]
+
+
+def preset_files() -> list[Path]:
+    """The file that --preset names in the command that runs, if it names one: an input like others."""
+    meta = click.get_current_context().meta
+    return [meta[PRESET_FILE]] if PRESET_FILE in meta else []
 
 
 def options(several: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:

@@ -13,7 +13,7 @@ import seasign
 from seasign import jobs
 from seasign.cli.align import array
 from seasign.cli.evaluate import FPS
-from seasign.cli.options import EXISTING, JSON, PRESET, QUIET, Lag, options, progress_bar
+from seasign.cli.options import EXISTING, JSON, PRESET, QUIET, Lag, options, preset_files, progress_bar
 from seasign.formats import SUBTITLES, TABLES, TIERS
 from seasign.formats.disk import sha256, write_text
 from seasign.types import InputError
@@ -134,7 +134,7 @@ def calibrate(
     outputs: dict[str, tuple[Path, Sequence[str]]] = {"the preset": (output, [".json"])}
     if given["diagram"]:
         outputs["the diagram"] = (given["diagram"], [".svg"])
-    jobs.check_outputs(outputs, _all(files))
+    jobs.check_outputs(outputs, [*_all(files), *preset_files()])
     examples = _read(files, given)
     with progress_bar("aligning", "episodes", quiet or as_json) as progress:
         found = seasign.calibrate(examples, preset, progress=progress)

@@ -52,7 +52,17 @@ def record(
 
 
 # metrics "row: column" of these become tables of rows and columns
-WIDE = ("cotraining", "deletions", "embedding", "perturbation", "real", "retrieval", "segmentation", "signclip_tiny", "stitched")
+WIDE = {
+    "cotraining",
+    "deletions",
+    "embedding",
+    "perturbation",
+    "real",
+    "retrieval",
+    "segmentation",
+    "signclip_tiny",
+    "stitched",
+}
 
 
 def tables() -> None:

@@ -244,3 +244,27 @@ def test_a_checkpoint_is_an_embedder_and_an_older_file_becomes_one(tmp_path):
     features = WindowFeatures(FORWARD["video_features"][0, :10], Fraction(25), "video-swin")
     expected = Cslr2Embedder(tiny(), Inputs(), "").windows(features).vectors
     np.testing.assert_allclose(other.windows(features).vectors, expected, atol=1e-6)
+
+
+def test_an_encoder_in_its_folder_reads_the_texts_of_a_published_checkpoint(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    words = "[PAD] [UNK] [CLS] [SEP] [MASK] house tree".split()
+    (tmp_path / "text").mkdir()
+    config = transformers.T5Config(
+        vocab_size=len(words), d_model=24, d_kv=8, d_ff=16, num_layers=1, num_heads=2, decoder_start_token_id=0
+    )
+    transformers.T5Model(config).save_pretrained(tmp_path / "text")
+    (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n")
+    tokenizer = transformers.BertTokenizerFast(vocab=str(tmp_path / "vocab.txt"))
+    tokenizer.save_pretrained(tmp_path / "text")
+    network = tiny()
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(network.config))
+    found = checkpoints.load(tmp_path)
+    encoder = transformers.T5EncoderModel.from_pretrained(tmp_path / "text").eval()
+    with torch.inference_mode():
+        mean = encoder(input_ids=tokenizer("tree house", return_tensors="pt")["input_ids"]).last_hidden_state.mean(
+            dim=1
+        )
+        expected = network.sentences(mean)
+    np.testing.assert_allclose(found.sentences(["tree house"]).vectors, expected.numpy(), atol=1e-5)

@@ -13,6 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -55,6 +56,7 @@ FAMILIES = {  # `model` in config.json -> its module and class, and tensors that
         {"video_encoder.videomlp.linear1.weight", "text_encoder.embeddings.word_embeddings.weight"},
     ),
     "cslr2": ("cslr2", "Cslr2", {"video_encoder.cls_token", "video_token_ll.weight", "text_word_ll.weight"}),
+    "gloss-text": ("gloss_text", "GlossText", {"gloss_text.projection"}),
 }
 
 
@@ -80,13 +82,17 @@ def load(checkpoint: str | Path) -> Segmenter | Embedder:
         config, tensors = _describe(path)
     network = _build(path, config, tensors)
     if config["model"] == "cslr2":
+        from seasign.models.cslr2_embedder import PUBLISHED as AS_PUBLISHED
         from seasign.models.cslr2_embedder import Cslr2Embedder, read_encoder
 
-        encoder = read_encoder(network.inputs.text, path / TEXT if path.is_dir() else None)
-        return Cslr2Embedder(network, network.inputs, sha256(path / WEIGHTS if path.is_dir() else path), encoder)
+        inputs, digest = network.inputs, sha256(path / WEIGHTS if path.is_dir() else path)
+        encoder = read_encoder(inputs.text, path / TEXT if path.is_dir() else None)
+        if encoder and inputs.text == AS_PUBLISHED.text:  # whose weights are known by that name alone
+            inputs = replace(inputs, text=encoder.space)
+        return Cslr2Embedder(network, inputs, digest, encoder)
     if config["model"] != "signclip":
-        segmenter: Segmenter = network
-        return segmenter
+        found: Segmenter | Embedder = network
+        return found
     if not path.is_dir():
         raise InputError(f"{path}: a bare file lacks the vocabulary; run: seasign checkpoints convert {path} -o FOLDER")
     from seasign.models.signclip_embedder import SignClipEmbedder, Words
@@ -156,7 +162,7 @@ def convert(
 
     file, folder = Path(file), Path(folder)
     config, tensors = _describe(file)
-    if "provenance" in config:
+    if "provenance" in config or config["model"] == "gloss-text":
         raise InputError(f"{file}: belongs to a checkpoint already: {file.parent}")
     digest, blob = sha256(file), git_blob(file)
     known = known or next((it for it in PUBLISHED.values() if digest == it.sha256 or blob == it.git_blob), None)

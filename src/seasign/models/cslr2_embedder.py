@@ -6,7 +6,7 @@ parts, and the embedder of the aligner.
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -320,4 +320,7 @@ def read_encoder(name: str, folder: Path | None) -> TextEncoder | None:
     kind, _, number = name.partition(":")
     if kind == "letters" and number.isdigit():
         return Letters(int(number))
-    return None if folder is None or not folder.is_dir() else SentenceText.read(folder)
+    if folder is None or not folder.is_dir():
+        return None
+    raw = name.endswith(":raw") or name == PUBLISHED.text
+    return replace(SentenceText.read(folder), unit=not raw)

@@ -24,12 +24,16 @@ POOLING = Path("1_Pooling") / "config.json"  # where sentence-transformers keeps
 
 @dataclass(frozen=True)
 class SentenceText:
-    """An embedder of texts and glosses: the mean of an encoder's last states, of length 1. Poses are not looked at."""
+    """An embedder of texts and glosses: the mean of an encoder's last states, of length 1. Poses are not looked at.
+
+    Of what also decodes, as T5, the encoder is taken.
+    """
 
     tokenizer: Any  # of transformers
     encoder: Any
     weights: str  # their SHA-256
     most: int = 512  # tokens of a text
+    unit: bool = True  # False: vectors as long as they come, as CSLR2 takes them
 
     @classmethod
     def read(cls, folder: Path) -> "SentenceText":
@@ -60,6 +64,8 @@ class SentenceText:
         finally:
             if bars:
                 logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+        if encoder.config.is_encoder_decoder:
+            encoder = encoder.get_encoder()
         known, there = len(tokenizer), encoder.config.vocab_size
         if not there / 2 < known <= there:  # transformers makes an empty tokenizer where files are missing
             raise InputError(f"{folder}: its tokenizer has {known} tokens, and the encoder {there}: copy all its files")
@@ -74,7 +80,7 @@ class SentenceText:
     @property
     def space(self) -> str:
         """The name of the space: vectors of other weights do not compare."""
-        return f"sentence-text:{self.weights[:12]}"
+        return f"sentence-text:{self.weights[:12]}{'' if self.unit else ':raw'}"
 
     def text(self, texts: Sequence[str]) -> Embeddings:
         """One row per text."""
@@ -111,5 +117,7 @@ class SentenceText:
             states = self.encoder(input_ids=torch.as_tensor(tokens), attention_mask=mask.long()).last_hidden_state
             weight = mask[..., None].to(states.dtype)
             pooled = (states * weight).sum(dim=1) / weight.sum(dim=1)
-            found: Float32[np.ndarray, "texts dimensions"] = torch.nn.functional.normalize(pooled).float().numpy()
+            found: Float32[np.ndarray, "texts dimensions"] = (
+                (torch.nn.functional.normalize(pooled) if self.unit else pooled).float().numpy()
+            )
             return found

@@ -188,8 +188,9 @@ class Cslr2Task:
     def __init__(self, recipe: Recipe, corpus: "JoinedSigns | Clips | Episodes") -> None:
         self.recipe, self.corpus = recipe, corpus
         self.data = corpus.files
+        folder = recipe.data.encoder
         self.encoder: TextEncoder = (
-            Letters(recipe.data.letters) if recipe.data.encoder is None else SentenceText.read(recipe.data.encoder)
+            replace(SentenceText.read(folder), unit=False) if folder else Letters(recipe.data.letters)
         )
         vectors = self.encoder.text(corpus.vocabulary or ("none",)).vectors
         sizes = {name: getattr(recipe.network, name) for name in ("features", "inner", "heads", "layers", "joint")}

@@ -127,10 +127,11 @@ def test_an_index_names_the_clips(folder):
 @pytest.mark.parametrize(
     ("index", "says"),
     [
-        ("path,text\na.pose,b\n", "needs the columns path and words; it has path, text"),
+        ("path,text\na.pose,b\n", r"index.csv:1: no column 'words' in \['path', 'text'\]"),
         ("path,words\nhouse.pose,house\nnone.pose,b\n", r"index.csv:3: none.pose is not there"),
-        ("path,words\nhouse.pose,\n", r"index.csv:2: a clip without its path or words"),
-        ("", "needs the columns path and words"),
+        ("path;words\nhouse.pose;house\nnone.pose;b\n", r"index.csv:3: none.pose is not there"),
+        ("path,words\nhouse.pose,\n", r"index.csv:2: names no words"),
+        ("", "index.csv: the file is empty"),
     ],
 )
 def test_an_index_that_is_wrong_is_refused(folder, index, says):

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from seasign.corpora.recordings import Part, find_file, read_part, rows
+from seasign.corpora.recordings import Part, find_file, read_part
 from seasign.formats import POSES, read_poses
 from seasign.formats.disk import sha256
+from seasign.formats.tables import read_rows
 from seasign.types import InputError, Poses
 
 COLUMNS = ("poses", "text", "signer", "written", "signed", "split")
@@ -39,7 +40,7 @@ def read_manifest(path: Path) -> tuple[Clip, ...]:
         InputError: It is no such table, or names a file that is not there or of another kind; the message has the line.
     """
     clips = []
-    for where, cells in rows(path, COLUMNS, ("poses", "text")):
+    for where, cells in read_rows(path, COLUMNS, ("poses", "text")):
         poses, text = str(cells["poses"]), str(cells["text"])
         if bool(cells["written"]) != bool(cells["signed"]):
             raise InputError(f"{where}: names the language that is written or signed, but not both")

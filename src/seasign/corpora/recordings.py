@@ -1,7 +1,5 @@
 """Poses and the signs in them, as a CSV or a folder lists them, and their division into parts that share nobody."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Literal, Protocol, TypeVar, get_args, runtime_checkable
 import numpy as np
 
 from seasign.formats import POSES, TABLES, TIERS
-from seasign.formats.disk import read_text
+from seasign.formats.tables import read_rows
 from seasign.types import InputError
 
 Part = Literal["train", "valid", "test"]
@@ -40,7 +38,7 @@ def read_manifest(path: Path) -> tuple[Recording, ...]:
             has the line.
     """
     recordings: list[Recording] = []
-    for where, cells in rows(path, COLUMNS, ("poses",)):
+    for where, cells in read_rows(path, COLUMNS, ("poses",)):
         poses = find_file(where, path.parent / str(cells["poses"]), POSES)
         signs = cells["signs"] and find_file(where, path.parent / cells["signs"], TIERS | TABLES)
         part = read_part(where, cells["split"])
@@ -154,28 +152,6 @@ def _drawn(groups: dict[str, list[Listed]], seed: int) -> Iterator[str]:
     """The groups in an order that the seed decides."""
     names = sorted(groups)
     return iter([names[number] for number in np.random.default_rng(seed).permutation(len(names))])
-
-
-def rows(path: Path, columns: Sequence[str], needed: Sequence[str]) -> Iterator[tuple[str, dict[str, str | None]]]:
-    """Where every row of a table is, and its cells in these columns; None: it says nothing there.
-
-    Raises:
-        InputError: It is no table, a column is missing that is needed, or a cell in one.
-    """
-    text = read_text(path)[0].removeprefix("\ufeff")
-    names = text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=names.count), strict=True)
-    try:
-        reader.fieldnames = there = [name.strip().lower() for name in reader.fieldnames or ()]
-        if lacking := [column for column in needed if column not in there]:
-            raise InputError(f"{path}:1: no column {lacking[0]!r} in {there}; name the columns {','.join(columns)}")
-        for row in reader:
-            where, cells = f"{path}:{reader.line_num}", {key: (row.get(key) or "").strip() or None for key in columns}
-            if empty := [column for column in needed if cells[column] is None]:
-                raise InputError(f"{where}: names no {empty[0]}; take the line out or add what is missing")
-            yield where, cells
-    except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}: not a whole CSV file ({error}); export it again") from None
 
 
 def read_part(where: str, name: str | None) -> Part | None:

@@ -5,7 +5,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,28 @@ def write_pins(path: Path, pins: Mapping[int, tuple[float, float]]) -> None:
     """Write times that a person set, as `read_pins` reads them; in order of the cues, seconds to the millisecond."""
     lines = [f"{cue + 1},{start:.3f},{end:.3f}\n" for cue, (start, end) in sorted(pins.items())]
     disk.write_text(path, "".join(["cue,start,end\n", *lines]))
+
+
+def read_rows(path: Path, columns: Sequence[str], needed: Sequence[str]) -> Iterator[tuple[str, dict[str, str | None]]]:
+    """Where every row of a table is, and its cells in these columns; None: it says nothing there.
+
+    Raises:
+        InputError: It is no table, a column is missing that is needed, or a cell in one.
+    """
+    text = disk.read_text(path)[0].removeprefix("\ufeff")
+    names = text.partition("\n")[0]
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=names.count), strict=True)
+    try:
+        reader.fieldnames = there = [name.strip().lower() for name in reader.fieldnames or ()]
+        if lacking := [column for column in needed if column not in there]:
+            raise InputError(f"{path}:1: no column {lacking[0]!r} in {there}; name the columns {','.join(columns)}")
+        for row in reader:
+            where, cells = f"{path}:{reader.line_num}", {key: (row.get(key) or "").strip() or None for key in columns}
+            if empty := [column for column in needed if cells[column] is None]:
+                raise InputError(f"{where}: names no {empty[0]}; take the line out or add what is missing")
+            yield where, cells
+    except csv.Error as error:
+        raise InputError(f"{path}:{reader.line_num}: not a whole CSV file ({error}); export it again") from None
 
 
 def write(

@@ -4,7 +4,6 @@ A sign's vector says which of the dictionary's words it is, as shares of 1; the 
 So their dot product is the share of the text's words.
 """
 
-import csv
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from seasign import formats
+from seasign.formats.tables import read_rows
 from seasign.models.gloss_text import GlossText, words
 from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.types import Embeddings, InputError, InputWarning, Poses, Sign
@@ -161,14 +161,9 @@ def _listed(folder: Path) -> Iterator[tuple[str, Path]]:
             )
         yield from ((AGAIN.sub("", path.stem).replace("_", " "), path) for path in files)
         return
-    with index.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        if not {"path", "words"} <= set(rows.fieldnames or ()):
-            raise InputError(f"{index}: needs the columns path and words; it has {', '.join(rows.fieldnames or ())}")
-        for row in rows:
-            if not row["words"] or not row["path"]:
-                raise InputError(f"{index}:{rows.line_num}: a clip without its path or words")
-            places = (folder / row["path"], folder / Path(row["path"]).name)  # an index may be made one folder up
-            if not any(path.is_file() for path in places):
-                raise InputError(f"{index}:{rows.line_num}: {row['path']} is not there")
-            yield row["words"].strip(), next(path for path in places if path.is_file())
+    for where, cells in read_rows(index, ("path", "words"), ("path", "words")):
+        path, shown = str(cells["path"]), str(cells["words"])
+        places = (folder / path, folder / Path(path).name)  # an index may be made one folder up
+        if not any(place.is_file() for place in places):
+            raise InputError(f"{where}: {path} is not there")
+        yield shown, next(place for place in places if place.is_file())

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seasign.alignment import align
-from seasign.corpora.recordings import Part, divide, find_file, read_part, rows
+from seasign.corpora.recordings import Part, divide, find_file, read_part
 from seasign.embedding import Embedder, compare, embed_signs, embed_text
 from seasign.formats import POSES, SUBTITLES, TABLES, TIERS, read_cues, read_poses, read_signs, write
 from seasign.formats.disk import read_text, sha256, write_text
+from seasign.formats.tables import read_rows
 from seasign.formats.timed_text import plain
 from seasign.segmentation import in_poses, segment
 from seasign.training import Progress
@@ -160,7 +161,7 @@ def _with_manifest(table: Mapping[str, Any], recipe: Path) -> dict[str, Any]:
 def _read(path: Path) -> tuple[Episode, ...]:
     """The episodes of a table."""
     found = []
-    for where, cells in rows(path, COLUMNS, ("poses", "subtitles")):
+    for where, cells in read_rows(path, COLUMNS, ("poses", "subtitles")):
         poses, subtitles = (path.parent / str(cells[name]) for name in ("poses", "subtitles"))
         signs = cells["signs"] and find_file(where, path.parent / cells["signs"], TIERS | TABLES)
         find_file(where, poses, POSES)
@@ -203,7 +204,9 @@ def _gather(
             for number, episode in enumerate(parts["valid"]):
                 held += _cut(episode, None, folder, f"valid/{number:05d}", "valid", settings)
         else:
-            before = (cells for _, cells in rows(first / "clips.csv", ("poses", "text", "signer", "split"), ("split",)))
+            before = (
+                cells for _, cells in read_rows(first / "clips.csv", ("poses", "text", "signer", "split"), ("split",))
+            )
             held += [
                 (f"../round-1/{cells['poses']}", str(cells["text"]), str(cells["signer"]), "valid")
                 for cells in before
@@ -221,7 +224,7 @@ def _gather(
         folder.mkdir(parents=True, exist_ok=True)
         write_text(note, json.dumps(about, ensure_ascii=False, indent=1) + "\n")
         write_text(path, table.getvalue())  # last: what it lists is there
-    return sum(cells["split"] == "train" for _, cells in rows(path, ("split",), ("split",)))
+    return sum(cells["split"] == "train" for _, cells in read_rows(path, ("split",), ("split",)))
 
 
 def _about(parts: Mapping[Part, Sequence[Episode]], start: Path | None, settings: Settings) -> dict[str, Any]:

@@ -20,8 +20,13 @@ from seasign.metrics import (
     evaluate_retrieval,
     find_dropped,
 )
+from seasign.metrics.glosses import GlossScores, evaluate_glosses
+from seasign.metrics.retrieval import RetrievalScores
 from seasign.pose_estimation import estimate_poses
 from seasign.recognition import (
+    Guesses,
+    RecognitionScores,
+    RecognitionTuning,
     Recognizer,
     Vocabulary,
     Walk,
@@ -33,7 +38,7 @@ from seasign.recognition import (
 )
 from seasign.report import Summary, Verdict, build_report, diagnose, give_verdict, summarize
 from seasign.report_page import SCHEMA, dump_report, render_report
-from seasign.retrieval import search
+from seasign.retrieval import Hit, search
 from seasign.segmentation import TRAINING_FREE, Segmenter, TrainingFree, gate, merge, phrases, segment
 from seasign.synthesis import Episode, synthesize
 from seasign.timeline import draw_timeline
@@ -89,6 +94,9 @@ __all__ = [
     "Evaluation",
     "Example",
     "Found",
+    "GlossScores",
+    "Guesses",
+    "Hit",
     "InputError",
     "InputWarning",
     "Interval",
@@ -98,8 +106,11 @@ __all__ = [
     "Normalization",
     "Poses",
     "Preset",
+    "RecognitionScores",
+    "RecognitionTuning",
     "Recognizer",
     "Reliability",
+    "RetrievalScores",
     "Segmenter",
     "SemiMarkov",
     "Sign",
@@ -138,6 +149,7 @@ __all__ = [
     "evaluate",
     "evaluate_baselines",
     "evaluate_drops",
+    "evaluate_glosses",
     "evaluate_recognition",
     "evaluate_retrieval",
     "explain",

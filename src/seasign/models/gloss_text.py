@@ -6,9 +6,10 @@ about 1.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from unicodedata import category, combining, normalize
 from zlib import crc32
 
@@ -20,6 +21,9 @@ from seasign.types import Embeddings, InputError, Poses, Sign
 TIGHT = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff"  # Thai to Han: no spaces
 RUNS = re.compile(f"([{TIGHT}]+)|([^ {TIGHT}]+)")
 NOTE = re.compile(r'"[^"]*"|\([^)]*\)|\b(?:fs|ns|lex|gest|num)-', re.IGNORECASE)  # of transcribers, about a gloss
+
+
+PROJECTION = "gloss_text.projection"  # the one tensor of a checkpoint
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,32 @@ class GlossText:
         """
         if signs and not any(sign.gloss for sign in signs):
             raise InputError(f"none of {len(signs)} signs has a gloss: give signs that have, or another embedder")
-        return self._embed([words(NOTE.sub(" ", sign.gloss or "")) for sign in signs], mean=True)
+        return self._embed([parts(sign.gloss or "") for sign in signs], mean=True)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """All that a checkpoint keeps beside the projection."""
+        return {"model": "gloss-text", "buckets": self.buckets, "lengths": [*self.lengths]}
+
+    @classmethod
+    def from_checkpoint(cls, config: Mapping[str, Any], tensors: Mapping[str, Any]) -> "GlossText":
+        """The embedder whose projection `seasign train` has learned.
+
+        Raises:
+            InputError: A setting is not what it should be, or does not fit the projection.
+        """
+        buckets, lengths = config.get("buckets"), config.get("lengths")
+        if not isinstance(lengths, list) or not all(type(length) is int and length > 0 for length in lengths):
+            raise InputError(f"the config says that 'lengths' is {lengths!r}; it should be a list of whole numbers")
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        if shapes.keys() != {PROJECTION} or len(shapes[PROJECTION]) != 2 or shapes[PROJECTION][0] != buckets:
+            raise InputError(
+                f"the tensors are {shapes}, where {PROJECTION} should have {buckets} rows and nothing else be"
+            )
+        projection = np.asarray(tensors[PROJECTION].float())
+        if not np.isfinite(projection).all():
+            raise InputError("the projection has values that are not finite: the file is damaged")
+        return cls(shapes[PROJECTION][0], tuple(lengths), projection)
 
     def _embed(self, items: Sequence[Sequence[str]], *, mean: bool) -> Embeddings:
         vectors = np.zeros((len(items), self.buckets), np.float32)
@@ -57,6 +86,11 @@ class GlossText:
                 columns, values = spell(word, self.buckets, self.lengths)
                 row[list(columns)] += values / (len(item) if mean else 1)
         return Embeddings(vectors if self.projection is None else vectors @ self.projection, self.space)
+
+
+def parts(gloss: str) -> list[str]:
+    """The words of a gloss, without what transcribers note beside them."""
+    return words(NOTE.sub(" ", gloss))
 
 
 def words(text: str, *, single: bool = False) -> list[str]:

@@ -12,6 +12,7 @@ from seasign.types import InputError
 TASKS = {
     "segmenter": "segmentation",
     "signclip": "signclip",
+    "gloss-text": "gloss_text",
     "cslr2": "cslr2",
 }  # what a recipe calls `task` -> the module here that feeds the loop
 

@@ -1,4 +1,4 @@
-"""A SignCLIP trained on ten words, against keypoints: every recording session left out in turn.
+"""A SignCLIP trained on ten words, against landmarks: every recording session left out in turn.
 
     python bench/signclip_tiny.py DATA RUNS [SEEDS]
 
@@ -73,7 +73,7 @@ def toml(value: str | Sequence[str]) -> str:
     return f'"{value}"' if isinstance(value, str) else f"[{', '.join(map(toml, value))}]"
 
 
-def keypoints(clips: Sequence[Clip]) -> Float[np.ndarray, "clips numbers"]:
+def landmarks(clips: Sequence[Clip]) -> Float[np.ndarray, "clips numbers"]:
     """All landmarks of all frames; every clip has 20."""
     names = LAYOUTS["body-and-hands"]
     seen = [normalize_shoulders(hide(select(clip.read(), names), LEGS)).xyz for clip in clips]
@@ -108,7 +108,7 @@ def main(data: Path, runs: Path, seeds: int) -> None:
     torch.set_num_threads(1)
     clips = traduttore.read(data)
     words, blocks = np.array([clip.text for clip in clips]), np.array([clip.signer for clip in clips])
-    every, points = list(dict.fromkeys(words.tolist())), keypoints(clips)
+    every, points = list(dict.fromkeys(words.tolist())), landmarks(clips)
     rivals = {"landmarks": (points, False), "landmarks, standardized": (points, True)}
     described = PoseDescriptor(raised=1)
     rows = [described.signs(clip.read(), [Sign(0.0, clip.read().duration)]).vectors for clip in clips]

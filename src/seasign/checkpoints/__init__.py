@@ -273,7 +273,7 @@ def verify(checkpoint: str | Path) -> str:
     if not isinstance(files, dict) or WEIGHTS not in files:
         files = {}
         warnings.warn(
-            f"{folder / CONFIG}: records no SHA-256, as after training: only whether the tensors fit was looked at",
+            f"{folder / CONFIG}: records no SHA-256: only whether the tensors fit was looked at",
             InputWarning,
             stacklevel=2,
         )

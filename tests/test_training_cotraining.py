@@ -159,6 +159,17 @@ def test_subtitles_are_taken_as_delivered_and_without_their_markup(episodes, tmp
     assert [text for _, text in lines] == [text for _, text in plain] != []
 
 
+@pytest.mark.parametrize("missing", ["torch", "transformers"])
+def test_what_training_lacks_is_said_with_the_remedy(episodes, monkeypatch, missing):
+    def lack(name):
+        raise ModuleNotFoundError(name=missing)
+
+    monkeypatch.setattr(seasign.training, "import_module", lack)
+    for follow in seasign.train, cotrain:
+        with pytest.raises(ModuleNotFoundError, match=rf'training needs {missing}: pip install "seasign\[train\]"'):
+            follow(write_recipe(episodes))
+
+
 def test_markup_is_not_embedded(episodes):
     class Listens:
         space = "listens"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 from seasign.training.recipe import build, read_table
@@ -68,12 +69,7 @@ def train(
         raise InputError(f"{recipe}: task: expected {' or '.join(map(repr, TASKS))}, found {named!r}")
     if output is None and not isinstance(folder, str):
         raise InputError(f"{recipe}: output: expected the folder of the run, found {folder!r}")
-    try:
-        loop, task = (import_module(f"seasign.training.{name}") for name in ("loop", TASKS[named]))
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "lightning_fabric", "safetensors"):
-            raise
-        raise ModuleNotFoundError(f'training needs {error.name}: pip install "seasign[train]"') from None
+    loop, task = import_task(named)
     settings = build(task.Recipe, table, str(recipe), recipe.parent)
     trained: Trained = loop.run(
         lambda: task.prepare(settings),
@@ -83,3 +79,17 @@ def train(
         progress=progress,
     )
     return trained
+
+
+def import_task(named: str) -> tuple[ModuleType, ModuleType]:
+    """The loop, and the module that feeds it what a recipe calls `task`.
+
+    Raises:
+        ModuleNotFoundError: What training needs is missing; the message is the remedy.
+    """
+    try:
+        return import_module("seasign.training.loop"), import_module(f"seasign.training.{TASKS[named]}")
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "lightning_fabric", "safetensors", "tokenizers", "transformers"):
+            raise
+        raise ModuleNotFoundError(f'training needs {error.name}: pip install "seasign[train]"') from None

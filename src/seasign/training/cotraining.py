@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +20,7 @@ from seasign.formats.disk import read_text, sha256, write_text
 from seasign.formats.tables import read_rows
 from seasign.formats.timed_text import plain
 from seasign.segmentation import in_poses, segment
-from seasign.training import Progress
+from seasign.training import Progress, import_task
 from seasign.training.recipe import Count, Share, build, read_table
 from seasign.types import Alignment, Cue, InputError, Poses, Sign, plain_values
 
@@ -112,12 +111,7 @@ def cotrain(
         raise InputError(f"{recipe}: output: expected the folder of the run, found {given!r}")
     folder = Path(output) if output is not None else recipe.parent / str(given)
     settings = build(Settings, table.pop("cotrain", {}), f"{recipe} [cotrain]", recipe.parent)
-    try:
-        loop, task = (import_module(f"seasign.training.{name}") for name in ("loop", "signclip"))
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "lightning_fabric", "safetensors", "transformers"):
-            raise
-        raise ModuleNotFoundError(f'training needs {error.name}: pip install "seasign[train]"') from None
+    loop, task = import_task("signclip")
     learning = build(task.Recipe, _with_manifest(table, recipe), str(recipe), recipe.parent)
     if learning.loop.devices > 1:
         raise InputError(f"{recipe} [loop]: devices: rounds are made by one process; take it out")

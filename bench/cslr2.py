@@ -2,6 +2,7 @@
 sessions.
 
     python bench/cslr2.py DATA RUNS [SEEDS]
+    python bench/cslr2.py  # speed: seconds of one core, at the published sizes
 
 DATA is the folder of traduttore_asl (shared data), RUNS where checkpoints go; what is there already is not trained
 again. The recipe is recipes/cslr2-tiny.toml. Tested are 150 sentences of different words, joined of signs of the
@@ -17,8 +18,12 @@ glosses that it recognizes.
 import json
 import re
 import sys
+import time
 import warnings
 from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -33,17 +38,20 @@ from seasign.corpora import traduttore
 from seasign.embedding import compare
 from seasign.formats.words import read_vocabulary
 from seasign.metrics.glosses import evaluate_glosses
+from seasign.metrics.retrieval import evaluate_sentences
+from seasign.models.cslr2 import Cslr2, Shape
 from seasign.models.cslr2_embedder import Cslr2Embedder
 from seasign.models.gloss_text import GlossText
-from seasign.recognition import Walk, read_guesses
+from seasign.recognition import Walk, guess_words, read_guesses
 from seasign.training import train
 from seasign.training.cslr2 import Cslr2Task, Recipe, Sentence, prepare
 from seasign.training.recipe import build, read_table
-from seasign.types import InputWarning
+from seasign.types import Embeddings, InputWarning, WindowFeatures
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "cslr2-tiny.toml"
 WAYS = {"both losses": {}, "sentences alone": {"signs": 0.0}, "signs alone": {"sentences": 0.0}}
 TESTED = 150
+HOUR = 45_000  # windows
 
 
 def trained(data: Path, folder: Path, way: str, seed: int) -> tuple[Cslr2Task, dict]:
@@ -137,6 +145,41 @@ def main(data: Path, runs: Path, seeds: int) -> None:
             )
 
 
+def speed() -> None:
+    """An hour of features, its windows against 8,697 words, and 5,000 sentences scored."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+
+    def unit(rows: int, columns: int) -> np.ndarray:
+        vectors = rng.normal(size=(rows, columns)).astype(np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    features = WindowFeatures(unit(HOUR // 10, 768), Fraction(25), "video-swin")
+    for name, kind in ("32 bits", torch.float32), ("16 bits", torch.bfloat16):
+        network = Cslr2(Shape(classes=0)).eval().to(kind)
+        embedder = Cslr2Embedder(network, network.inputs, "")
+        record(f"an hour of features: {name}", 10 * seconds(lambda one=embedder: one.windows(features)), "s", "20")
+    windows, words = replace(features, vectors=unit(HOUR, 256)), Embeddings(unit(8_697, 256), "video-swin")
+    known = [str(number) for number in range(8_697)]
+    guesses = guess_words(replace(windows, vectors=windows.vectors[:50]), words, known)
+    record("45,000 windows against 8,697 words: 32 bits", seconds(lambda: guess_words(windows, words, known)), "s", "10")
+    sentences = [read_guesses(guesses, Walk(0.0, 1))] * 5_000
+    both = seconds(
+        lambda: (evaluate_sentences(rng.normal(size=(5_000, 5_000))), evaluate_glosses(sentences, sentences))
+    )
+    record("5,000 sentences, retrieval and glosses: 64 bits", both, "s", "30")
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Of this process' own time."""
+    began = time.process_time()
+    call()
+    return time.process_time() - began
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore", InputWarning)  # one hand, and no lag stands out in seamless signing
+    if len(sys.argv) == 1:
+        speed()
+        sys.exit()
     main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 3)

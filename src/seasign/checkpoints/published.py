@@ -15,7 +15,7 @@ _SIGNCLIP = (
     "Learning. EMNLP 2024"
 )
 _SEA = "Jiang et al.: Segment, Embed, and Align. arXiv:2512.08094, 2025"
-_UNSTATED = "not stated by the authors; not for commercial use until they have said"
+_UNSTATED = "not stated; until it is, not for commercial use"
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def list_(as_json: bool) -> None:
         table.add_column(heading, justify="right" if heading == "parameters" else "left", no_wrap=heading == "name")
     for name, folder in pulled.items():
         known = store.PUBLISHED[name]
-        here = "yes" if folder else "no"
+        here = "yes" if folder else "no" if known.address else "ask the authors"
         table.add_row(name, f"{known.parameters:,}", known.licence, known.trained_on, known.about, here)
     Console().print(table)
 

@@ -1,5 +1,8 @@
-"""Commands as a person gives them, in this process."""
+"""Commands as a person gives them, in this process, and those that start several."""
 
+import os
+import signal
+import subprocess
 from inspect import signature
 
 from click.testing import CliRunner, Result
@@ -11,3 +14,22 @@ def run(*arguments: object) -> Result:
     """The result keeps stdout and stderr apart; click before 8.2 has to be asked."""
     asked = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
     return CliRunner(**asked).invoke(cli, [str(argument) for argument in arguments])
+
+
+def run_together(command, seconds=150, tries=2):
+    """A command that starts several processes which meet on this machine: (exit code, stdout, stderr).
+
+    On a machine with no time to spare they may fail to meet, and wait for ever; then all are ended and begin again.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for left in reversed(range(tries)):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
+        try:
+            output = process.communicate(timeout=seconds)
+            return process.returncode, *output
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            if not left:
+                raise

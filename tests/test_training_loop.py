@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 
 import tiny_task
+from commands import run_together
 from seasign.formats.disk import sha256
 from seasign.training import Progress, loop
 from seasign.training.recipe import Loop
@@ -55,8 +56,12 @@ def state(folder):
     return torch.load(folder / "training" / "state.pt", weights_only=True)
 
 
+def command(recipe, folder, *until):
+    return [sys.executable, Path(tiny_task.__file__), recipe, folder, *map(str, until)]
+
+
 def start(recipe, folder, *until):
-    code = [sys.executable, Path(tiny_task.__file__), recipe, folder, *map(str, until)]
+    code = command(recipe, folder, *until)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(code, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -267,9 +272,8 @@ def test_gradients_of_several_processes_are_those_of_one(tmp_path, processes, ba
         f"[loop]\nmetric = 'error'\ndevice = 'cpu'\ndevices = {processes}\naccumulate = {accumulate}\nepochs = 1\n"
         f"[plane]\nitems = 18\nbatch = {batch}\ncontrast = {contrast}\n"
     )
-    process = start(recipe, many)
-    output = process.communicate(timeout=120)
-    assert process.returncode == 0, output
+    code, *output = run_together(command(recipe, many))
+    assert code == 0, output
     for name, tensor in weights(one).items():
         torch.testing.assert_close(weights(many)[name], tensor, rtol=1e-5, atol=1e-6)
 
@@ -277,9 +281,7 @@ def test_gradients_of_several_processes_are_those_of_one(tmp_path, processes, ba
 @pytest.mark.slow
 def test_several_processes_train_and_one_writes(recipe, tmp_path):
     recipe.write_text(RECIPE + "device = 'cpu'\ndevices = 2\n")
-    process = start(recipe, tmp_path / "run")
-    output = process.communicate(timeout=120)
-    assert (process.returncode, *output) == (0, "", "")
+    assert run_together(command(recipe, tmp_path / "run")) == (0, "", "")
     assert len(state(tmp_path / "run")["rows"]) == 4
 
 

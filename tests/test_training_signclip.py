@@ -2,7 +2,6 @@
 
 import csv
 import shutil
-import subprocess
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors.torch import load_file  # noqa: E402
 from transformers import BertConfig, BertModel  # noqa: E402
 
 import seasign  # noqa: E402
+from commands import run_together  # noqa: E402
 from seasign import checkpoints  # noqa: E402
 from seasign.models.signclip import Shape, SignClip  # noqa: E402
 from seasign.models.signclip_embedder import Inputs, SignClipEmbedder, Words  # noqa: E402
@@ -272,7 +272,8 @@ def test_two_processes_look_at_the_pairs_of_both(corpus, tmp_path):
         other = tmp_path / f"{devices}.toml"
         other.write_text(f'{text}device = "cpu"\ndevices = {devices}\n')
         command = [sys.executable, "-m", "seasign", "train", str(other), "-o", str(tmp_path / str(devices))]
-        subprocess.run(command, check=True, capture_output=True)
+        code, *output = run_together(command)
+        assert code == 0, output
         (row,) = csv.DictReader((tmp_path / str(devices) / "training" / "log.csv").read_text().splitlines())
         losses.append(float(row["loss/infonce"]))
     assert losses[0] == pytest.approx(losses[1], rel=0.05)

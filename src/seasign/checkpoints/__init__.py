@@ -63,8 +63,8 @@ FAMILIES = {  # `model` in config.json -> its module and class, and tensors that
 def load(checkpoint: str | Path) -> Segmenter | Embedder:
     """The network in a folder, or in one that was pulled by its name; also a bare safetensors file of the 2023 family.
 
-    Taggers are segmenters; SignCLIP comes as a `SignClipEmbedder`, and CSLR2 as a `Cslr2Embedder`, which recognizes,
-    too; on the CPU and in 32 bits.
+    Taggers are segmenters, that of 2026 on a GPU where there is one; SignCLIP comes as a `SignClipEmbedder`, and CSLR2
+    as a `Cslr2Embedder`, which recognizes, too; both on the CPU and in 32 bits.
 
     A published name comes before a folder of the same name: write `./2026` for the folder.
 

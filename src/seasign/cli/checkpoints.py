@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -30,18 +31,14 @@ def list_(as_json: bool) -> None:
         rows = [{"name": name, "pulled": folder and str(folder)} for name, folder in pulled.items()]
         click.echo(json.dumps([row | asdict(store.PUBLISHED[str(row["name"])]) for row in rows], ensure_ascii=False))
         return
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("name", "parameters", "licence", "trained on", "what it is", "here"):
-        table.add_column(heading, justify="right" if heading == "parameters" else "left", no_wrap=heading == "name")
+    width = max(map(len, pulled))
     for name, folder in pulled.items():
         known = store.PUBLISHED[name]
-        here = "yes" if folder else "no" if known.address else "ask the authors"
-        table.add_row(name, f"{known.parameters:,}", known.licence, known.trained_on, known.about, here)
-    Console().print(table)
+        here = "here" if folder else "not here" if known.address else "ask the authors"
+        click.echo(f"{name:{width}}  {here}; {known.parameters:,} parameters; licence: {known.licence}")
+        click.echo(
+            textwrap.indent(textwrap.fill(f"{known.about}; trained on {known.trained_on}", 96), " " * (width + 2))
+        )
 
 
 @checkpoints.command()

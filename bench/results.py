@@ -54,6 +54,7 @@ def record(
 # metrics "row: column" of these become tables of rows and columns
 WIDE = {
     "cotraining",
+    "cslr2",
     "deletions",
     "embedding",
     "perturbation",

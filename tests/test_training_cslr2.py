@@ -209,6 +209,16 @@ def test_clips_of_bobsl_are_cut_and_labelled_as_published(tmp_path):
     assert made.evaluate()["text_to_video_r@1"] == 1
 
 
+def test_subtitles_outside_of_the_video_are_refused(tmp_path):
+    write_folder(tmp_path)
+    np.save(tmp_path / "features" / "ep0.npy", np.zeros((20, 768), np.float16))
+    (tmp_path / "labels" / "ep0.npz").unlink()
+    recipe = Recipe(Data(bobsl=tmp_path, letters=16), Loop("text_to_video_r@1"), Network(inner=32, layers=1))
+    words = "ep0 at 1.00 - 4.00 s is outside of its video, which ends at 1.88 s"
+    with pytest.raises(InputError, match=words):
+        cslr2.prepare(recipe)
+
+
 def test_texts_of_the_same_words_are_the_same():
     assert text_number("tree house") == text_number("house tree") != text_number("house")
 

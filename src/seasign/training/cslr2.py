@@ -448,6 +448,12 @@ class Episodes:
             part: [(episode, cue) for episode in some for cue in episode.cues if SHORTEST <= cue.duration <= LONGEST]
             for part, some in parts.items()
         }
+        for episode, cue in (pair for some in clips.values() for pair in some):
+            if cue.end > (end := _end(episode.features)) + PAD:
+                raise InputError(
+                    f"{folder}: the subtitle of {episode.name} at {cue.start:.2f} - {cue.end:.2f} s is outside of its "
+                    f"video, which ends at {end:.2f} s"
+                )
         if empty := [part for part, some in clips.items() if not some]:
             raise InputError(f"{folder}: no subtitle of the part {empty[0]} lasts {SHORTEST:g} to {LONGEST:g} s")
         self.train = clips["train"]
@@ -467,8 +473,7 @@ class Episodes:
 
     def cut(self, episode: bobsl.Episode, span: Span, text: str) -> Sentence:
         """What is signed in a span, as far as there is video."""
-        windows = episode.features
-        end = float((windows.first + windows.stride * len(windows.vectors)) / windows.fps)
+        windows, end = episode.features, _end(episode.features)
         span = Span(min(max(span.start, 0.0), max(end - SHORTEST, 0.0)), min(span.end, end))
         some = cut_windows(windows, span)
         signing = np.array(windows.vectors[some], np.float32)
@@ -478,6 +483,11 @@ class Episodes:
         cut = replace(windows, vectors=windows.vectors[some])
         guesses = WindowGuesses(episode.labels[some], episode.probabilities[some], self.vocabulary, cut)
         return Sentence(text, signing, *label_windows(guesses, self.synonyms))
+
+
+def _end(windows: WindowFeatures) -> float:
+    """Of the last window, in seconds."""
+    return float((windows.first + windows.stride * len(windows.vectors)) / windows.fps)
 
 
 def drop_words(text: str, rng: np.random.Generator, settings: Augment) -> str:

@@ -56,7 +56,7 @@ def glosses(data: Path) -> None:
         delivered = deliver(truth, seed)
         for name, embedder in ("time alone", None), ("gloss text", GlossText()):
             for how, lag in LAGS.items():
-                cues = seasign.align(signs, delivered, embedder=embedder, lag=lag).cues  # type: ignore[arg-type]
+                cues = seasign.align(signs, delivered, embedder=embedder, lag=lag).cues
                 found[f"{name}: {how}"].append(f1(truth, cues))
     report("ncslgr story, 361 glossed signs, 37 cues, 10 deliveries", found)
 
@@ -80,7 +80,7 @@ def sentences(data: Path, run: Path) -> None:
         delivered = deliver(truth, seed, 2 * JITTER)
         for name, embedder in ways.items():
             for how, lag in LAGS.items():
-                cues = seasign.align(signs, delivered, embedder=embedder, lag=lag).cues  # type: ignore[arg-type]
+                cues = seasign.align(signs, delivered, embedder=embedder, lag=lag).cues
                 found[f"{name}: {how}"].append(f1(truth, cues))
     report("PHOENIX14T dev, glosses as even signs, 10 episodes", found)
 
@@ -135,7 +135,7 @@ def place(
         said = seasign.embed_text([cue.text for cue in delivered], learned)
         similarity = seasign.compare(said, seasign.embed_signs(poses, signs, learned))
     return {
-        how: f1(truth, seasign.align(signs, delivered, similarity=similarity, lag=lag).cues)  # type: ignore[arg-type]
+        how: f1(truth, seasign.align(signs, delivered, similarity=similarity, lag=lag).cues)
         for how, lag in LAGS.items()
     }
 

@@ -44,7 +44,7 @@ def embed_padded(model: SignClip, clip: np.ndarray, text: np.ndarray) -> tuple[n
 
 def timed(work: object, *arguments: object) -> tuple[float, object]:
     start = time.process_time()
-    found = work(*arguments)  # type: ignore[operator]
+    found = work(*arguments)
     return time.process_time() - start, found
 
 
@@ -85,7 +85,7 @@ def main() -> None:
 def drift(name: str, towers: object, model: SignClip, clips: list[np.ndarray]) -> None:
     """Speed against the network, and how much of a vector's direction changes."""
     exact_seconds, exact = timed(in_batches, model.clip_vectors, clips)
-    seconds, vectors = timed(in_batches, towers.clip_vectors, clips)  # type: ignore[attr-defined]
+    seconds, vectors = timed(in_batches, towers.clip_vectors, clips)
     cosine = (exact * vectors).sum(axis=1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(vectors, axis=1)
     record(f"{name}: clips, faster than the network", exact_seconds / seconds, "x")
     record(f"{name}: least cosine with the network's vectors", float(cosine.min()), "")

@@ -58,7 +58,7 @@ def deliver(truth: Sequence[Cue], seed: int, jitter: float) -> tuple[Cue, ...]:
 
 
 def f1(truth: Sequence[Cue], estimate: Sequence[Cue]) -> float:
-    return float(seasign.evaluate(truth, estimate).as_json()["f1@0.50"])  # type: ignore[arg-type]
+    return float(seasign.evaluate(truth, estimate).as_json()["f1@0.50"])
 
 
 def main(data: Path, runs: Path) -> None:
@@ -96,7 +96,7 @@ def scores(
     }
     for name, one in ("by time alone", None), ("with SignCLIP", similarity):
         for how, lag in ("lag unknown", "auto"), ("lag given", (EARLY, EARLY)):
-            placed = seasign.align(signs, delivered, similarity=one, lag=lag)  # type: ignore[arg-type]
+            placed = seasign.align(signs, delivered, similarity=one, lag=lag)
             found[f"{name}: {how}"] = f1(truth, placed.cues)
     for how in "lag unknown", "lag given":
         found[f"gain: {how}"] = found[f"with SignCLIP: {how}"] - found[f"by time alone: {how}"]

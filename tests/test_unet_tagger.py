@@ -458,7 +458,7 @@ def with_(**settings):
         (with_(attn_dropout=2), "'attn_dropout' is 2; it should be a number from 0 to 1"),
         (
             with_(hidden_dim=32),
-            "is 16 x 50, where the settings .* ask for 32 x 50: the config belongs to other tensors",
+            "is 16 x 50, where the settings .* ask for 32 x 50: it belongs to another network",
         ),
         (with_(encoder_depth=3), "encoder_attn.2.inv_freq is missing, where the settings .* ask for 4"),
         (with_(encoder_depth=1), "encoder_attn.1.inv_freq is 4, where the settings .* ask for missing"),

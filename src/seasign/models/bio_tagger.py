@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from seasign.decoding import Decoder, SemiMarkov, Threshold
 from seasign.models import features
+from seasign.models.tensors import fit
 from seasign.segmentation import Purpose
 from seasign.types import InputError, Poses, Tags
 
@@ -181,19 +182,8 @@ class BioTagger(nn.Module):
         if "points" not in config:
             config = {**_infer(config, tensors), **config}
         tagger = cls(_settings(config))
-        expected = tagger.state_dict()
         own = {name: tensor for name, tensor in tensors.items() if not name.endswith(LOSS)}
-        for name in expected | own:
-            found, wanted = (_shape(these.get(name)) for these in (own, expected))
-            if found != wanted:
-                raise InputError(
-                    f"the tensor {name} is {found}, where the settings (points, flow, hands, depth, width) ask for "
-                    f"{wanted}: the config belongs to other tensors"
-                )
-            if not own[name].isfinite().all():
-                raise InputError(f"the tensor {name} has values that are not finite: the file is damaged")
-        tagger.load_state_dict(own)
-        return tagger.eval()
+        return fit(tagger, own, "the settings (points, flow, hands, depth, width) ask for")
 
 
 def _infer(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -268,10 +258,6 @@ EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {  # settings in a c
     "width": ("an even number from 2 on", lambda it: type(it) is int and it > 0 and it % 2 == 0),
     "weights": ("null, or three numbers for signs and three for phrases", _is_weights),
 }
-
-
-def _shape(tensor: Tensor | None) -> str:
-    return "missing" if tensor is None else " x ".join(map(str, tensor.shape))
 
 
 @contextmanager

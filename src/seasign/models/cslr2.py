@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 
 from seasign.models.cslr2_embedder import PUBLISHED, Inputs
+from seasign.models.tensors import fit
 from seasign.types import InputError
 
 EPSILON = 1e-6  # added to the standard deviation, not to the variance
@@ -100,16 +101,7 @@ class Cslr2(nn.Module):
                 model = cls(shape, inputs)
         except (TypeError, ValueError, AssertionError, RuntimeError) as error:
             raise InputError(f"its settings make no CSLR2 ({error})") from None
-        expected = model.state_dict()
-        for name in expected | dict(tensors):
-            found, wanted = (tuple(these[name].shape) if name in these else None for these in (tensors, expected))
-            if found != wanted:
-                words = ["missing" if size is None else f"of {size}" for size in (found, wanted)]
-                raise InputError(f"the tensor {name} is {words[0]}, where in this CSLR2 it is {words[1]}")
-            if not tensors[name].isfinite().all():
-                raise InputError(f"the tensor {name} has values that are not finite: the file is damaged")
-        model.load_state_dict(dict(tensors), assign=True)
-        return model.float().eval()
+        return fit(model, tensors, "in this CSLR2 it is")
 
     def words(self, vectors: Float[Tensor, "words text"]) -> Float[Tensor, "words joint"]:
         """Words in the joint space."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from seasign.models.signclip_embedder import LAYOUTS, RELEASED, Inputs
+from seasign.models.tensors import fit, size
 from seasign.types import InputError
 
 FRAMES = "video_encoder.videomlp.linear1.weight"
@@ -173,16 +174,7 @@ class SignClip(nn.Module):
         if config.get("interpolate_positions") and inputs.max_frames + 2 > shape.video_positions:
             shape = replace(shape, video_positions=inputs.max_frames + 2)
             own = interpolate_positions(own, shape.video_positions)
-        model = cls(shape, inputs)
-        expected = model.state_dict()
-        for name in expected | own:
-            found, wanted = (_size(these.get(name)) for these in (own, expected))
-            if found != wanted:
-                raise InputError(f"the tensor {name} is {found}, where in SignCLIP it is {wanted}: another network")
-            if not own[name].isfinite().all():
-                raise InputError(f"the tensor {name} has values that are not finite: the file is damaged")
-        model.load_state_dict(own)
-        return model.eval()
+        return fit(cls(shape, inputs), own, "in SignCLIP it is")
 
 
 def interpolate_positions(tensors: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
@@ -233,7 +225,7 @@ def _shape_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Shape
     sizes = {}
     for field, name, axis in SHOWN:
         if name not in tensors or tensors[name].ndim != 2:
-            raise InputError(f"the tensor {name} is {_size(tensors.get(name))}, where SignCLIP has a table")
+            raise InputError(f"the tensor {name} is {size(tensors.get(name))}, where SignCLIP has a table")
         sizes[field] = tensors[name].shape[axis]
     heads = config.get("heads", max(1, sizes["hidden"] // 64))
     if type(heads) is not int or heads < 1 or sizes["hidden"] % heads:
@@ -263,7 +255,7 @@ SHOWN = (  # fields of a shape, and where tensors show them
 )
 
 
-def _inputs(config: Mapping[str, Any], size: int) -> Inputs:
+def _inputs(config: Mapping[str, Any], width: int) -> Inputs:
     """Inputs as `SignClip.config` wrote them, or as far as somebody did.
 
     Raises:
@@ -277,15 +269,15 @@ def _inputs(config: Mapping[str, Any], size: int) -> Inputs:
     landmarks = given.pop("landmarks", None)
     if landmarks is None:
         sizes = {3 * len(names): name for name, names in LAYOUTS.items()}
-        if size not in sizes:
+        if width not in sizes:
             known = ", ".join(f"{number} ({name})" for number, name in sizes.items())
             raise InputError(
-                f"the network takes {size} numbers per frame; known are {known}: name its landmarks in a config.json"
+                f"the network takes {width} numbers per frame; known are {known}: name its landmarks in a config.json"
             )
-        landmarks = sizes[size]
+        landmarks = sizes[width]
     names = LAYOUTS[landmarks] if isinstance(landmarks, str) else tuple(landmarks)
-    if 3 * len(names) != size:
-        raise InputError(f"the config names {len(names)} landmarks, and the network takes {size} numbers per frame")
+    if 3 * len(names) != width:
+        raise InputError(f"the config names {len(names)} landmarks, and the network takes {width} numbers per frame")
     given |= {name: tuple(given[name]) for name in ("separators", "tags") if given.get(name)}
     return replace(Inputs(**given), landmarks=names)
 
@@ -307,7 +299,3 @@ EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {  # settings in a c
     "tags": ("null, or two languages", lambda it: it is None or _two(str)(it)),
     "zero_pad_as_frames": ("null, or a whole number from 1 on", lambda it: it is None or (type(it) is int and it > 0)),
 }  # fmt: skip
-
-
-def _size(tensor: Tensor | None) -> str:
-    return "missing" if tensor is None else " x ".join(map(str, tensor.shape))

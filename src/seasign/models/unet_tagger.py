@@ -24,6 +24,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from seasign.decoding import Argmax, Decoder
 from seasign.models import features
+from seasign.models.tensors import fit
 from seasign.segmentation import Purpose
 from seasign.types import InputError, Poses, Tags
 
@@ -382,19 +383,9 @@ class UnetTagger(nn.Module):
             InputError: A setting is missing or not what it should be, or the tensors are not those that the settings
                 ask for.
         """
-        tagger = cls(_settings(config))
-        expected = tagger.state_dict()
-        for name in expected | dict(tensors):
-            found, wanted = (_shape(these.get(name)) for these in (tensors, expected))
-            if found != wanted:
-                raise InputError(
-                    f"the tensor {name} is {found}, where the settings (points, hidden_dim, encoder_depth, attn_nhead, "
-                    f"attn_ff_mult) ask for {wanted}: the config belongs to other tensors"
-                )
-            if not tensors[name].isfinite().all():
-                raise InputError(f"the tensor {name} has values that are not finite: the file is damaged")
-        tagger.load_state_dict(dict(tensors))
-        return tagger.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+        asks = "the settings (points, hidden_dim, encoder_depth, attn_nhead, attn_ff_mult) ask for"
+        tagger = fit(cls(_settings(config)), tensors, asks)
+        return tagger.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def three(logp: Float32[np.ndarray, "*heads frames 4"]) -> Float[np.ndarray, "*heads frames 3"]:
@@ -463,7 +454,3 @@ EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {  # settings in a c
     "attn_dropout": ("a number from 0 to 1", lambda it: type(it) in (int, float) and 0 <= it <= 1),
     "num_frames": ("a whole number from 1 on", _is_count),
 }
-
-
-def _shape(tensor: Tensor | None) -> str:
-    return "missing" if tensor is None else " x ".join(map(str, tensor.shape)) or "one number"

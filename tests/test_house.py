@@ -34,6 +34,7 @@ STAGES = {
     "retrieval",
     "segmentation",
     "solver",
+    "spotting",
     "synthesis",
     "timeline",
     "tuning",
@@ -75,7 +76,7 @@ def test_a_stage_imports_no_command_and_no_model(stage):
 
 @pytest.mark.parametrize("path", sorted((SOURCE / "models").glob("*.py")), ids=lambda path: path.stem)
 def test_models_know_types_formats_and_how_tags_are_read(path):
-    assert imports_of(path) <= {"types", "formats", "models", "segmentation", "decoding"}
+    assert imports_of(path) <= {"types", "formats", "models", "segmentation", "decoding", "spotting"}
 
 
 def test_training_knows_everything_but_commands_and_the_loop_no_model():

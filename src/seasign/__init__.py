@@ -40,6 +40,7 @@ from seasign.report import Summary, Verdict, build_report, diagnose, give_verdic
 from seasign.report_page import SCHEMA, dump_report, render_report
 from seasign.retrieval import Hit, search
 from seasign.segmentation import TRAINING_FREE, Segmenter, TrainingFree, gate, merge, phrases, segment
+from seasign.spotting import Spot, Spotter, spot
 from seasign.synthesis import Episode, synthesize
 from seasign.timeline import draw_timeline
 from seasign.training import Trained, train
@@ -115,6 +116,8 @@ __all__ = [
     "SemiMarkov",
     "Sign",
     "Span",
+    "Spot",
+    "Spotter",
     "Subtitles",
     "Summary",
     "Tags",
@@ -174,6 +177,7 @@ __all__ = [
     "search",
     "segment",
     "shift",
+    "spot",
     "summarize",
     "synthesize",
     "train",

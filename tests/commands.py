@@ -20,16 +20,14 @@ def run_together(command, seconds=150, tries=2):
     """A command that starts several processes which meet on this machine: (exit code, stdout, stderr).
 
     On a machine with no time to spare they may fail to meet, and wait for ever; then all are ended and begin again.
-    They also do when a thread of gloo's aborts a process on its way out, after all is written.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for left in reversed(range(tries)):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
         try:
-            output = process.communicate(timeout=seconds)
-            if process.returncode >= 0 or not left:
-                return process.returncode, *output
+            stdout, stderr = process.communicate(timeout=seconds)
+            return process.returncode, stdout, stderr
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()

@@ -80,6 +80,12 @@ def test_align_changes_the_times_and_nothing_else(folder, source):
     assert sorted(path.name for path in folder.iterdir()) == ["news.vtt", "out.vtt", "signs.csv", "signs.eaf"]
 
 
+def test_align_names_all_that_it_wrote(folder):
+    result = run("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--report", "r.html", "--timeline", "t.svg")
+    assert "wrote     out.vtt, t.svg, r.html" in result.stdout
+    assert all(Path(name).exists() for name in ("out.vtt", "t.svg", "r.html"))
+
+
 def test_align_into_elan_keeps_what_is_there(folder):
     result = run("align", "signs.eaf", "news.vtt", "-o", "out.eaf", "--lag", 2, "--quiet")
     assert result.stdout == ""
@@ -813,6 +819,13 @@ def test_doctor_says_what_works(folder):
     assert found["works"]["align"] is True
     assert found["found"]["seasign"] == seasign.__version__
     assert found["notes"]["align"].startswith("from poses or signs")
+
+
+def test_doctor_says_which_extra_is_lacking(folder, monkeypatch):
+    monkeypatch.setattr(sys.modules["seasign.cli.demo"], "find_spec", lambda name: None if name == "torch" else name)
+    found = json.loads(run("doctor", "--json").stdout)
+    assert found["works"]["neural"] is False
+    assert found["notes"]["neural"].endswith('needs torch: pip install "seasign[neural]"')
 
 
 @pytest.mark.parametrize(

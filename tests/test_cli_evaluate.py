@@ -55,6 +55,16 @@ def test_several_files_have_intervals_and_one_has_none(folders):
     assert json.loads(run("evaluate", "truth/a.vtt", "one/a.aligned.vtt", "--json").stdout)["intervals"] is None
 
 
+def test_a_reference_in_elan_is_the_one_that_is_called_so(folders):
+    truth, run_of = (seasign.read_cues(path).cues for path in ("truth/a.vtt", "one/a.aligned.vtt"))
+    seasign.write("a.eaf", {"SUBTITLE": run_of, "SUBTITLE_ALIGNED": run_of, "SUBTITLE_REFERENCE": truth})
+    both = [run("evaluate", reference, "a.eaf", "--json").stdout for reference in ("a.eaf", "truth/a.vtt")]
+    assert both[0] == both[1]
+    assert json.loads(both[0])["f1@0.50"] < 100
+    swapped = run("evaluate", "a.eaf", "a.eaf", "--reference-tier", "SUBTITLE_ALIGNED", "--json").stdout
+    assert json.loads(swapped)["f1@0.50"] == 100
+
+
 def test_few_files_get_an_interval_and_a_caution(folders):
     for stem in "bcdef":
         for path in Path().rglob(f"{stem}.*"):

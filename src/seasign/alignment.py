@@ -267,6 +267,7 @@ class _Part(NamedTuple):
 def _parts(cues: Sequence[Cue], signs: Sequence[Sign], pins: Mapping[int, tuple[float, float]]) -> list[_Part]:
     """What pins cut an episode into."""
     middles = np.maximum.accumulate([sign.middle for sign in signs])
+    first, last = signs[0].start, max(sign.end for sign in signs)
     parts, cue, sign, before = [], 0, 0, None
     for pinned, (start, end) in sorted(pins.items()):
         if not start < end or (before is not None and start < pins[before][1]):
@@ -274,6 +275,9 @@ def _parts(cues: Sequence[Cue], signs: Sequence[Sign], pins: Mapping[int, tuple[
             raise InputError(
                 f"the pin of {_name(cues, pinned)} goes from {start:.2f} to {end:.2f} s{other}; correct it"
             )
+        if end <= first or start >= last:
+            found = f"the pin of {_name(cues, pinned)} lies outside of the signs, {first:.2f} to {last:.2f} s"
+            warnings.warn(f"{found}: it is taken as it is", InputWarning, stacklevel=4)
         inside = np.searchsorted(middles, (start, end)).tolist()
         parts += [
             _Part((cue, pinned), (sign, inside[0])),

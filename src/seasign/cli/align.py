@@ -190,9 +190,11 @@ def align(
         click.echo(json.dumps(plain_values(summary.as_json() | found)))
     elif not quiet:
         _print_summary(summary, alignment, lag, verdict)
-        click.echo(
-            f"wrote     {output}" if not refused else "wrote     nothing; --force writes it all the same", nl=False
-        )
+        written = [
+            path for path in (None if refused else output, not refused and given["timeline"], given["report"]) if path
+        ]
+        click.echo(f"wrote     {', '.join(map(str, written)) or 'nothing'}", nl=False)
+        click.echo("; --force writes the subtitles all the same" * refused, nl=False)
         click.echo(f"; {len(warned)} warning{'s' * (len(warned) != 1)}, above" if warned else "")
     if refused:
         click.echo(f"error: {output}: not written: {verdict.reason}", err=True)

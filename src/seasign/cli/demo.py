@@ -3,7 +3,9 @@
 import json
 import platform
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -114,4 +116,18 @@ def _check_estimation() -> str:
     return f"from video, with {hello.get('estimator')} {hello.get('version')}"
 
 
-CHECKS: dict[str, Callable[[], str]] = {"align": _check_align, "estimate-poses": _check_estimation}
+def _check_extra(extra: str, does: str, *modules: str) -> str:
+    """What an extra installs is there; it is not loaded."""
+    if lacking := [name for name in modules if find_spec(name) is None]:
+        raise ModuleNotFoundError(f'{does} needs {", ".join(lacking)}: pip install "seasign[{extra}]"')
+    return does
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "align": _check_align,
+    "estimate-poses": _check_estimation,
+    "neural": partial(_check_extra, "neural", "networks that segment, embed and recognize", "torch", "transformers"),
+    "train": partial(_check_extra, "train", "training", "torch", "lightning_fabric"),
+    "onnx": partial(_check_extra, "onnx", "networks without torch", "onnxruntime", "tokenizers"),
+    "search": partial(_check_extra, "search", "indices of millions", "lancedb"),
+}

@@ -14,6 +14,8 @@ from seasign.cli.options import (
     EXISTING,
     JSON,
     QUIET,
+    REFERENCE_TIER,
+    REFERENCES,
     Number,
 )
 from seasign.formats import SUBTITLES, TABLES, TIERS
@@ -48,9 +50,7 @@ FPS = click.option(
     "--fps", type=Rate(), default="25", show_default=True,
     help="Frames per second of the measure: 25, 23.976, 24000/1001.",
 )  # fmt: skip
-TIER = "Of an ELAN file. [default: SUBTITLE_ALIGNED, else SUBTITLE]"
-REFERENCE_TIER = click.option("--reference-tier", help=TIER)
-ESTIMATE_TIER = click.option("--estimate-tier", help=TIER)
+ESTIMATE_TIER = click.option("--estimate-tier", help="Of an ELAN file. [default: SUBTITLE_ALIGNED, else SUBTITLE]")
 DELIVERED = click.option(
     "--delivered", type=EXISTING,
     help="The cues before alignment (of an ELAN file: SUBTITLE): also score these, moved by the lag, and joined.",
@@ -86,7 +86,9 @@ def evaluate(
     Two files, or two folders whose files have the same names. Of several files, 95 % intervals say what the scores
     of other files like these may be.
     """
-    sides, broken = _read(reference, (estimate, delivered), (given["reference_tier"], given["estimate_tier"]))
+    sides, broken = _read(
+        reference, (estimate, delivered), (given["reference_tier"] or REFERENCES, given["estimate_tier"])
+    )
     how = {"fps": fps, "compat": given["compat"]}
     evaluation = seasign.evaluate(*sides[:2], shift_start=given["shift_start"], shift_end=given["shift_end"], **how)
     baselines = seasign.evaluate_baselines(sides[0], sides[2], **how) if delivered else {}
@@ -131,7 +133,7 @@ def compare_runs(
     Three files, or three folders whose files have the same names. Paired by file: the interval draws files, and the
     test swaps the runs within files.
     """
-    tiers = given["reference_tier"], given["estimate_tier"], given["estimate_tier"]
+    tiers = given["reference_tier"] or REFERENCES, given["estimate_tier"], given["estimate_tier"]
     (truth, *runs), broken = _read(reference, (a, b, delivered), tiers)
     compared = seasign.compare_runs(truth, *runs[:2], fps=fps, score=score, seed=seed)
     baselines = seasign.evaluate_baselines(truth, runs[2], fps=fps) if delivered else {}
@@ -145,7 +147,7 @@ def compare_runs(
 
 
 def _read(
-    reference: Path, others: Sequence[Path | None], tiers: Sequence[str | None]
+    reference: Path, others: Sequence[Path | None], tiers: Sequence[str | Sequence[str] | None]
 ) -> tuple[list[Episodes], list[str]]:
     """The cues of all sides that there are, reference first, by file; and a line for each file that cannot be read.
 
@@ -167,7 +169,7 @@ def _read(
     return sides, broken
 
 
-def _episodes(folder: Path, tier: str | None, broken: list[str]) -> Episodes:
+def _episodes(folder: Path, tier: str | Sequence[str] | None, broken: list[str]) -> Episodes:
     """The cues of every file in a folder, by stem; `news.aligned` is `news`. What cannot be read is added to `broken`.
 
     Raises:

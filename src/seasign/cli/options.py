@@ -153,6 +153,13 @@ def options(several: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
     return decorate
 
 
+REFERENCES = ("SUBTITLE_REFERENCE", "SUBTITLE_ALIGNED", "SUBTITLE")  # tiers in which true cues are looked for, in turn
+REFERENCE_TIER = click.option(
+    "--reference-tier",
+    help=f"Where true cues are, in an ELAN file. [default: the first there is of {', '.join(REFERENCES)}]",
+)
+
+
 @contextmanager
 def progress_bar(what: str, unit: str, quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
     """A bar with units per second and the time left, on a terminal."""

@@ -13,7 +13,18 @@ import seasign
 from seasign import jobs
 from seasign.cli.align import array
 from seasign.cli.evaluate import FPS
-from seasign.cli.options import EXISTING, JSON, PRESET, QUIET, Lag, options, preset_files, progress_bar
+from seasign.cli.options import (
+    EXISTING,
+    JSON,
+    PRESET,
+    QUIET,
+    REFERENCE_TIER,
+    REFERENCES,
+    Lag,
+    options,
+    preset_files,
+    progress_bar,
+)
 from seasign.formats import SUBTITLES, TABLES, TIERS
 from seasign.formats.disk import sha256, write_text
 from seasign.types import InputError
@@ -34,7 +45,7 @@ EXAMPLES = [
     ),
     click.option("--sign-tier", default="SIGN", show_default=True, help="Where signs are, in an ELAN file."),
     click.option("--subtitle-tier", default="SUBTITLE", show_default=True, help="Where cues are, in one."),
-    click.option("--reference-tier", help="Where true cues are, in one. [default: SUBTITLE_ALIGNED, else SUBTITLE]"),
+    REFERENCE_TIER,
 ]
 
 
@@ -238,7 +249,7 @@ def _read(files: Files, given: Mapping[str, Any]) -> dict[str, seasign.Example]:
     for name, own in files.items():
         try:
             cues = seasign.read_cues(own["cues"], given["subtitle_tier"]).cues
-            reference = seasign.read_cues(own["reference"], given["reference_tier"]).cues
+            reference = seasign.read_cues(own["reference"], given["reference_tier"] or REFERENCES).cues
             if [(cue.start, cue.end) for cue in cues] == [(cue.start, cue.end) for cue in reference]:
                 same = f"has the times of {own['cues']}; the reference holds the cues on their signing"
                 raise InputError(f"{own['reference']}: {same}")

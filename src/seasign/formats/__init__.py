@@ -66,11 +66,11 @@ def write(path: Path | str, value: Any, **how: Any) -> None:
     _module(path, accepted).write(Path(path), value, **how)
 
 
-def read_cues(path: Path | str, tier: str | None = None, *, skip_broken: bool = False) -> Subtitles:
+def read_cues(path: Path | str, tier: str | Sequence[str] | None = None, *, skip_broken: bool = False) -> Subtitles:
     """The cues of a file, with the document around them where there is one.
 
     Args:
-        tier: Of an .eaf; None takes the first there is of SUBTITLE_ALIGNED, SUBTITLE.
+        tier: Of an .eaf, or several, of which the first there is counts; None: SUBTITLE_ALIGNED, SUBTITLE.
         skip_broken: Pass over cues that cannot be read, with a warning, instead of refusing the file.
     """
     module = _module(path, SUBTITLES | TIERS | TABLES)
@@ -79,7 +79,8 @@ def read_cues(path: Path | str, tier: str | None = None, *, skip_broken: bool = 
         subtitles: Subtitles = module.read(Path(path), skip_broken=skip_broken)
         return subtitles
     if suffix in TIERS:
-        annotations = _tier(module, Path(path), ("SUBTITLE_ALIGNED", "SUBTITLE") if tier is None else (tier,))
+        tiers = (tier,) if isinstance(tier, str) else tuple(tier or ("SUBTITLE_ALIGNED", "SUBTITLE"))
+        annotations = _tier(module, Path(path), tiers)
         cues = tuple(Cue(span.start, span.end, span.gloss or "") for span in annotations)
     else:
         cues = _of_kind(Path(path), module.read(Path(path)), Cue)

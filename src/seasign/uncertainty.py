@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from seasign.metrics import (
     NANOSECOND,
@@ -21,6 +22,7 @@ from seasign.metrics import (
     evaluate,
     naming,
 )
+from seasign.metrics.spotting import POOLED, PresenceScores, evaluate_presence, pool_presence
 from seasign.types import Cue, InputError, InputWarning, Span
 
 BLOCK = 4_000_000  # weights of queries that are looked at together
@@ -183,6 +185,81 @@ def bootstrap_retrieval(
         ends.append([ranks.named(row) for row in np.quantile(np.concatenate(pooled), (tail, 1 - tail), axis=0)])
     low, high = (RetrievalScores(*sides) for sides in zip(*ends, strict=True))
     return low, high
+
+
+def bootstrap_presence(
+    scores: Float[np.ndarray, " pairs"],
+    present: Bool[np.ndarray, " labels"],
+    groups: Sequence[str],
+    *,
+    threshold: float = 0.5,
+    seed: int = 0,
+    draws: int = 2000,
+    level: float = 0.95,
+) -> tuple[PresenceScores, PresenceScores]:
+    """The low and the high end of the interval of every score of `evaluate_presence`, for other groups like these.
+
+    Draws without one of the classes are passed over by the scores that need it.
+
+    Args:
+        groups: The query, signer or session of every pair: pairs of one group are alike, and are drawn together.
+    Raises:
+        InputError: As `evaluate_presence`; or there are not as many groups as pairs.
+    Warns:
+        InputWarning: There is one group alone, and every end is NaN.
+    """
+    own = evaluate_presence(scores, present, threshold=threshold)
+    if len(groups) != len(scores):
+        raise InputError(f"{len(scores)} pairs have {len(groups)} groups: give one to each")
+    each = np.unique(np.array(groups), return_inverse=True)[1]
+    number = int(each.max()) + 1
+    ends = np.full((2, len(POOLED)), math.nan)
+    if number == 1:
+        warnings.warn("one group says nothing about others: no interval", InputWarning, stacklevel=2)
+    else:
+        rng, some = np.random.default_rng(seed), max(1, BLOCK // len(each))
+        sizes = [min(some, draws - done) for done in range(0, draws, some)]
+        drawn = [rng.multinomial(number, np.full(number, 1 / number), size)[:, each] for size in sizes]
+        pooled = np.concatenate([pool_presence(scores, present, some, threshold=threshold) for some in drawn])
+        tail = _tail(number, level)
+        known = [column[~np.isnan(column)] for column in pooled.T]
+        ends = np.array([np.quantile(one, (tail, 1 - tail)) if len(one) else (math.nan,) * 2 for one in known]).T
+    low, high = (PresenceScores(own.pairs, own.present, threshold, *row) for row in ends.tolist())
+    return low, high
+
+
+def bootstrap_texts(
+    counted: Counted,
+    *,
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+    draws: int = 2000,
+    level: float = 0.95,
+) -> tuple[Any, Any]:
+    """The low and the high end of the interval of every score of translations, glosses or names of single signs.
+
+    Sentences are drawn, and what was counted of them is pooled as always; NaN, with a warning, where there is one.
+
+    Args:
+        counted: What `count_translation`, `count_glosses` or `count_isolated` gave, whose `named` makes both ends.
+        groups: The video or signer of every sentence, to draw those; None draws sentences one by one, which is too
+            narrow where a video has several.
+    Raises:
+        InputError: There are not as many groups as sentences.
+    """
+    if groups is not None and len(groups) != counted.number:
+        raise InputError(f"{counted.number} sentences have {len(groups)} groups: give one to each")
+    each = np.arange(counted.number) if groups is None else np.unique(np.array(groups), return_inverse=True)[1]
+    number, rng = int(each.max()) + 1, np.random.default_rng(seed)
+    if number == 1:
+        warnings.warn("one sentence or group says nothing about others: no interval", InputWarning, stacklevel=2)
+        empty = np.full(counted.pool(np.ones((1, counted.number), int)).shape[1], math.nan).tolist()
+        return counted.named(empty), counted.named(empty)
+    some, tail = max(1, BLOCK // counted.number), _tail(number, level)
+    sizes = [min(some, draws - done) for done in range(0, draws, some)]
+    pooled = [counted.pool(rng.multinomial(number, np.full(number, 1 / number), size)[:, each]) for size in sizes]
+    low, high = np.nanquantile(np.concatenate(pooled), (tail, 1 - tail), axis=0).tolist()
+    return counted.named(low), counted.named(high)
 
 
 def compare_runs(

@@ -23,6 +23,7 @@ from seasign.metrics import (
     naming,
 )
 from seasign.metrics.spotting import POOLED, PresenceScores, evaluate_presence, pool_presence
+from seasign.metrics.translation import Counted
 from seasign.types import Cue, InputError, InputWarning, Span
 
 BLOCK = 4_000_000  # weights of queries that are looked at together

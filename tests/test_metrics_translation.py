@@ -140,7 +140,9 @@ def test_least_edits_are_fewer_where_substitutions_are_dear():
     pairs = [" ".join(words) for words in product("ab", repeat=5)]
     scores = [evaluate_words([a], [b]) for a in pairs for b in pairs]
     assert all(it.edits <= it.deletions + it.insertions + it.substitutions for it in scores)
-    assert any(it.least_wer < it.wer for it in scores)
+    shifted = evaluate_words(["a b c"], ["c x y"])  # 4 deletions and insertions cost as much as 3 substitutions
+    assert (shifted.deletions, shifted.insertions, shifted.substitutions, shifted.edits) == (2, 2, 0, 3)
+    assert shifted.least_wer == 100 < shifted.wer
 
 
 @given(SENTENCES, SENTENCES)

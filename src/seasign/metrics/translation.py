@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,8 +15,7 @@ from jaxtyping import Float, Int
 from seasign.metrics.glosses import align_words, count_errors
 from seasign.types import Cue, InputError, InputWarning
 
-Tokenization = Literal["13a", "intl", "zh", "char", "none"]
-TOKENIZATIONS: tuple[Tokenization, ...] = get_args(Tokenization)
+TOKENIZATIONS = ("13a", "intl", "zh", "char", "none")  # those of sacrebleu that need nothing else
 BY_CHARACTER = ("zh", "char")  # a Chinese character is a word
 ORDERS = (1, 2, 3, 4)  # of BLEU
 PREFIX = re.compile(r"sample: *(?P<name>.*?), *(?:prediction|ground-truth): *(?P<text>.*)", re.DOTALL)
@@ -66,7 +65,7 @@ class Counted(Protocol):
 
 
 def evaluate_translation(
-    reference: Sequence[str], estimate: Sequence[str], *, tokenize: Tokenization = "13a"
+    reference: Sequence[str], estimate: Sequence[str], *, tokenize: str = "13a"
 ) -> TranslationScores:
     """Score translated sentences against those of the reference, by BLEU, chrF and ROUGE-L.
 
@@ -75,6 +74,8 @@ def evaluate_translation(
     of every sentence, then the mean, as the package `rouge` has it that papers use: words are parted by spaces and
     counted once however often they stand, and subsequences are sought between what full stops part.
 
+    Args:
+        tokenize: One of `TOKENIZATIONS`.
     Raises:
         InputError: There are no sentences, or not as many on both sides; a reference is empty; a text begins with
             "sample: NAME, prediction: ", as files of outputs do, which would be scored with it.
@@ -117,7 +118,7 @@ def join_cues(reference: Sequence[Cue], estimate: Sequence[Cue]) -> tuple[str, .
 
 
 def count_translation(
-    reference: Sequence[str], estimate: Sequence[str], *, tokenize: Tokenization = "13a"
+    reference: Sequence[str], estimate: Sequence[str], *, tokenize: str = "13a"
 ) -> "CountedTranslation":
     """What `evaluate_translation` counts of every sentence.
 

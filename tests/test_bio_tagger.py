@@ -351,6 +351,21 @@ def test_a_config_that_disagrees_with_its_tensors_is_refused(changes, message):
         BioTagger.from_checkpoint(tagger.config | changes, tagger.state_dict())
 
 
+@pytest.mark.parametrize(
+    ("config", "tensors"),
+    [
+        ({}, {}),
+        ({}, {"pose_projection.weight": torch.zeros(8)}),
+        ({"sign_loss_weight": "[1, 2"}, {"pose_projection.weight": torch.zeros(8, 225)}),
+        ({"sign_loss_weight": 7}, {"pose_projection.weight": torch.zeros(8, 225)}),
+        ({"sign_loss_weight": '["a", "b", "c"]'}, {"pose_projection.weight": torch.zeros(8, 225)}),
+    ],
+)
+def test_a_published_file_that_is_none_is_refused_in_a_line(config, tensors):
+    with pytest.raises(InputError, match="of no network of 2023"):
+        BioTagger.from_checkpoint(config, tensors)
+
+
 def test_a_config_that_is_not_whole_is_refused():
     tagger = make()
     config = {name: value for name, value in tagger.config.items() if name != "hips"}

@@ -23,7 +23,7 @@ from safetensors.torch import load_file  # noqa: E402
 import seasign  # noqa: E402
 from commands import run  # noqa: E402
 from seasign import checkpoints  # noqa: E402
-from seasign.models.features import LEGS, hide, select  # noqa: E402
+from seasign.models.features import LEGS, hide, measure, select  # noqa: E402
 from seasign.models.signclip import Shape, SignClip, interpolate_positions  # noqa: E402
 from seasign.models.signclip_embedder import (  # noqa: E402
     LAYOUTS,
@@ -33,7 +33,6 @@ from seasign.models.signclip_embedder import (  # noqa: E402
     check_tags,
     features,
     in_batches,
-    measure,
     packed,
     read_vocabulary,
 )

@@ -180,7 +180,12 @@ class BioTagger(nn.Module):
                 for, or the network takes as many numbers per frame as none of the published ones does.
         """
         if "points" not in config:
-            config = {**_infer(config, tensors), **config}
+            try:
+                config = {**_infer(config, tensors), **config}
+            except InputError:
+                raise
+            except (KeyError, ValueError, TypeError, IndexError) as error:
+                raise InputError(f"its config and tensors are of no network of 2023 ({error})") from None
         tagger = cls(_settings(config))
         own = {name: tensor for name, tensor in tensors.items() if not name.endswith(LOSS)}
         return fit(tagger, own, "the settings (points, flow, hands, depth, width) ask for")

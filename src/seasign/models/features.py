@@ -24,6 +24,9 @@ FINGERS = ("INDEX_FINGER", "MIDDLE_FINGER", "PINKY")
 SHOULDERS = ("POSE_LANDMARKS.RIGHT_SHOULDER", "POSE_LANDMARKS.LEFT_SHOULDER")
 HIPS = ("POSE_LANDMARKS.LEFT_HIP", "POSE_LANDMARKS.RIGHT_HIP")
 LEGS = tuple(f"POSE_LANDMARKS.{side}_{joint}" for joint in ("KNEE", "ANKLE", "HEEL", "FOOT_INDEX") for side in SIDES)
+SMALLEST = 5.0  # pixels between shoulders; less is no pixels
+DEPTH = 0.05  # shoulder widths by which z may vary; in the files that models have seen it is 0.0002 to 0.0035
+Body = tuple[Float32[np.ndarray, "3"], float]  # the middle of the shoulders, and the distance between them
 
 
 def select(poses: Poses, landmarks: Sequence[str]) -> Poses:
@@ -62,6 +65,38 @@ def select(poses: Poses, landmarks: Sequence[str]) -> Poses:
     return replace(poses, xyz=poses.xyz[:, index], confidence=poses.confidence[:, index], landmarks=tuple(landmarks))
 
 
+def measure(xyz: Float32[np.ndarray, "frames landmarks 3"], landmarks: Sequence[str]) -> Body:
+    """The body over the frames that show both shoulders: mean middle and mean distance; a distance of 0 without any."""
+    right, left = (xyz[:, landmarks.index(name)].astype(float) for name in SHOULDERS)
+    both = ~np.isnan(right + left).any(axis=1)
+    if not both.any():
+        return np.zeros(3, np.float32), 0.0
+    middle = ((right + left) / 2)[both].mean(axis=0).astype(np.float32)
+    return middle, float(np.linalg.norm(right - left, axis=1)[both].mean())
+
+
+def check_unit(xyz: Float32[np.ndarray, "frames landmarks 3"], body: Body) -> None:
+    """Refuse poses without shoulders, and points that are shares of the picture instead of pixels.
+
+    Warns:
+        InputWarning: z varies as it does not in what the models have seen: MediaPipe's own z, which is no pixels.
+    """
+    if not body[1]:
+        raise InputError("no frame shows both shoulders: there is nothing to measure the signer by")
+    if body[1] < SMALLEST:
+        raise InputError(
+            f"the shoulders are {body[1]:.3g} apart, which is no number of pixels: landmarks that are shares of the "
+            "picture have to be multiplied by its width and height first"
+        )
+    if (deep := float(np.nanstd(xyz[..., 2])) / body[1]) > DEPTH:
+        warnings.warn(
+            f"z varies by {deep:.2g} shoulder widths, where that of MediaPipe's files hardly does (pixels in x and y, "
+            "not in z): expect other vectors",
+            InputWarning,
+            stacklevel=3,
+        )
+
+
 def normalize_shoulders(poses: Poses) -> Poses:
     """Put the middle of the shoulders at 0 and make them 1 apart: p' = (p - c) / w, with one c and w for the file.
 
@@ -73,15 +108,12 @@ def normalize_shoulders(poses: Poses) -> Poses:
         InputError: No frame shows both shoulders, or they lie in one point.
     Source: pose-format, `pose_normalization_info` and `normalize`, as the networks of 2023 and 2026 were trained.
     """
-    right, left = (poses.xyz[:, poses.landmarks.index(name)].astype(float) for name in SHOULDERS)
-    both = ~np.isnan(right + left).any(axis=1)
-    if not both.any():
-        raise InputError(f"none of {len(both)} frames shows both shoulders: there is nothing to measure the signer by")
-    center = ((right + left) / 2)[both].mean(axis=0)
-    width = float(np.linalg.norm(right - left, axis=1)[both].mean())
+    center, width = measure(poses.xyz, poses.landmarks)
     if not width:
-        raise InputError("the shoulders lie in one point in every frame: there is nothing to measure the signer by")
-    xyz = poses.xyz - center.astype(np.float32)
+        raise InputError(
+            f"none of {len(poses.xyz)} frames shows both shoulders, or in one point: nothing to measure by"
+        )
+    xyz = poses.xyz - center
     xyz /= np.float32(width)
     return replace(poses, xyz=xyz)
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from seasign.models.features import HANDS, SHOULDERS, SIDES
-from seasign.models.signclip_embedder import check_unit, frames_of, measure
+from seasign.models.features import HANDS, SHOULDERS, SIDES, check_unit, measure
+from seasign.models.signclip_embedder import frames_of
 from seasign.types import Embeddings, InputError, Poses, Sign
 
 ARMS = tuple(f"POSE_LANDMARKS.{side}_{joint}" for joint in ("ELBOW", "WRIST") for side in SIDES)

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32, Int
 
-from seasign.models.features import BODY, HANDS, LEGS, SHOULDERS, hide, select
+from seasign.models.features import BODY, HANDS, LEGS, SHOULDERS, Body, check_unit, hide, measure, select
 from seasign.types import Embeddings, InputError, InputWarning, Poses, Sign
 
 CONTOURS = (  # the face landmarks on MediaPipe's contours: eyes, brows, lips and outline
@@ -34,8 +34,6 @@ LAYOUTS = {  # landmarks in the order of the features; x, y and z of each
     "right-hand": HANDS[21:],  # 63
 }
 PACKED = 4096  # frames, or tokens, that run at once
-SMALLEST = 5.0  # pixels between shoulders; less is no pixels
-DEPTH = 0.05  # shoulder widths by which z may vary; in the files that models have seen it is 0.0002 to 0.0035
 
 SIGNED = frozenset(  # the languages of the released models, ISO 639-3; all text they have seen first was English
     "ase aed asf asq bfi bqn bzs cse csf csg csl csq dsl eso fse fsl gsg gss gss-cy icl ils ins ise jos jsl lls lsl "
@@ -188,8 +186,6 @@ def packed(lengths: Sequence[int], most: int = PACKED) -> Iterator[list[int]]:
 
 # Signs -> features ----------------------------------------------------------------------------------------------------
 
-Body = tuple[Float32[np.ndarray, "3"], float]  # the middle of the shoulders, and the distance between them
-
 
 def frames_of(signs: Sequence[Sign], poses: Poses) -> list[tuple[int, int]]:
     """The frames of every sign, first .. stop - 1: those that begin within its span, at least one.
@@ -200,38 +196,6 @@ def frames_of(signs: Sequence[Sign], poses: Poses) -> list[tuple[int, int]]:
     starts = [min(max(0, floor(sign.start * poses.fps + 1e-6)), last) for sign in signs]
     stops = [floor(sign.end * poses.fps + 1e-6) for sign in signs]
     return [(start, min(max(stop, start + 1), last + 1)) for start, stop in zip(starts, stops, strict=True)]
-
-
-def measure(xyz: Float32[np.ndarray, "frames landmarks 3"], landmarks: Sequence[str]) -> Body:
-    """The body over the frames that show both shoulders: mean middle and mean distance; a distance of 0 without any."""
-    right, left = (xyz[:, landmarks.index(name)].astype(float) for name in SHOULDERS)
-    both = ~np.isnan(right + left).any(axis=1)
-    if not both.any():
-        return np.zeros(3, np.float32), 0.0
-    middle = ((right + left) / 2)[both].mean(axis=0).astype(np.float32)
-    return middle, float(np.linalg.norm(right - left, axis=1)[both].mean())
-
-
-def check_unit(xyz: Float32[np.ndarray, "frames landmarks 3"], body: Body) -> None:
-    """Refuse poses without shoulders, and points that are shares of the picture instead of pixels.
-
-    Warns:
-        InputWarning: z varies as it does not in what the models have seen: MediaPipe's own z, which is no pixels.
-    """
-    if not body[1]:
-        raise InputError("no frame shows both shoulders: there is nothing to measure the signer by")
-    if body[1] < SMALLEST:
-        raise InputError(
-            f"the shoulders are {body[1]:.3g} apart, which is no number of pixels: landmarks that are shares of the "
-            "picture have to be multiplied by its width and height first"
-        )
-    if (deep := float(np.nanstd(xyz[..., 2])) / body[1]) > DEPTH:
-        warnings.warn(
-            f"z varies by {deep:.2g} shoulder widths, where that of MediaPipe's files hardly does (pixels in x and y, "
-            "not in z): expect other vectors",
-            InputWarning,
-            stacklevel=3,
-        )
 
 
 def features(xyz: Float32[np.ndarray, "frames landmarks 3"], body: Body) -> Float32[np.ndarray, "frames features"]:

@@ -30,16 +30,14 @@ from seasign.corpora.clips import Clip, digest, read_manifest
 from seasign.corpora.recordings import PARTS, Part, divide
 from seasign.formats.disk import sha256
 from seasign.metrics import evaluate_retrieval
-from seasign.models.features import LEGS, SHOULDERS, hide, normalize_shoulders, select
+from seasign.models.features import LEGS, SHOULDERS, check_unit, hide, measure, normalize_shoulders, select
 from seasign.models.signclip import Head, Shape, SignClip
 from seasign.models.signclip_embedder import (
     LAYOUTS,
     Inputs,
     SignClipEmbedder,
     Words,
-    check_unit,
     in_batches,
-    measure,
     prompt,
     read_vocabulary,
 )

@@ -111,7 +111,7 @@ def normalize_shoulders(poses: Poses) -> Poses:
     center, width = measure(poses.xyz, poses.landmarks)
     if not width:
         raise InputError(
-            f"none of {len(poses.xyz)} frames shows both shoulders, or in one point: nothing to measure by"
+            f"none of {len(poses.xyz)} frames shows both shoulders, or all in one point: no measure"
         )
     xyz = poses.xyz - center
     xyz /= np.float32(width)

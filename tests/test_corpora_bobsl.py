@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from seasign.corpora import bobsl
+from seasign.formats import pickles
 from seasign.types import Cue, InputError, Sign
 
 GOLDEN = Path(__file__).parent / "golden" / "cslr2"
@@ -104,7 +105,7 @@ def test_a_pickle_that_is_cut_short_is_refused(tmp_path):
     for content in (whole[:100], b"", b"no pickle"):
         (tmp_path / "file.pkl").write_bytes(content)
         with pytest.raises(InputError, match="no pickle, or cut short"):
-            bobsl.read_pickle(tmp_path / "file.pkl")
+            pickles.read(tmp_path / "file.pkl")
 
 
 def test_lengths_are_frames_of_episodes(tmp_path):

@@ -1,7 +1,6 @@
 """The files of BOBSL that CSLR2 was trained and tested on: subtitles, vocabulary, annotations, features and labels.
 
-A pickle is a program; here it may build plain containers, strings, numbers and arrays of them, and is refused as soon
-as it names anything else. Every reader refuses what it does not understand.
+Pickles are read by `formats.pickles`, which runs nothing. Every reader refuses what it does not understand.
 
 Source: the authors' code of CSLR2 (arXiv:2405.10266) @ 5f3bd69, for what the files hold.
 """
@@ -10,26 +9,21 @@ import csv
 import io
 import json
 import math
-import pickle
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from seasign.formats import disk, features, read_cues, words
+from seasign.formats import disk, features, pickles, read_cues, words
 from seasign.types import Cue, InputError, Sign, WindowFeatures
 
 FPS = Fraction(25)
 BEST = 5  # labels of a window
 WIDTH = 768  # numbers of a feature
-NUMPY = {  # what pickles of arrays name
-    f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")
-} | {"numpy.ndarray", "numpy.dtype"}
 CLOCK = re.compile(r"(\d+):([0-5]?\d):([0-5]?\d(?:[.,]\d+)?)")
 GLOSS = re.compile(r"([^\[\]]+)\[(\d+(?:\.\d+)?)--(\d+(?:\.\d+)?)\]")
 ANNOTATED = ("start_sub", "end_sub", "english sentence", "approx gloss sequence")
@@ -46,29 +40,6 @@ class Episode:
     probabilities: Float[np.ndarray, "windows best"] | None = None
 
 
-def read_pickle(path: Path) -> Any:
-    """What a pickle holds, of plain containers, strings, numbers and arrays.
-
-    Raises:
-        InputError: It names anything else, or is damaged.
-    """
-
-    class Plain(pickle.Unpickler):
-        def find_class(self, module: str, name: str) -> Any:
-            if f"{module}.{name}" not in NUMPY:
-                raise InputError(f"{path}: its pickle names {module}.{name}, which is no plain data: it is not run")
-            return super().find_class(module, name)
-
-    try:
-        with path.open("rb") as file:
-            return Plain(file).load()
-    except InputError:
-        raise
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, ImportError,
-            MemoryError, OverflowError, RecursionError) as error:  # fmt: skip
-        raise InputError(f"{path}: no pickle, or cut short ({str(error).partition(chr(10))[0] or error!r})") from None
-
-
 def read_vocabulary(path: Path) -> tuple[str, ...]:
     """The words by their numbers: `{"words_to_id": {word: number}}`, or a .txt of one word a line.
 
@@ -77,7 +48,7 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
     """
     if path.suffix == ".txt":
         return words.read_vocabulary(path)
-    table = read_pickle(path)
+    table = pickles.read(path)
     numbers = table.get("words_to_id") if isinstance(table, dict) else None
     if not isinstance(numbers, dict) or not numbers or not all(isinstance(word, str) for word in numbers):
         raise InputError(f"{path}: holds no words_to_id, from words to numbers")
@@ -94,7 +65,7 @@ def read_synonyms(path: Path) -> dict[str, list[str]]:
     """
     if path.suffix == ".json":
         return words.read_synonyms(path)
-    table = read_pickle(path)
+    table = pickles.read(path)
     if not isinstance(table, dict) or not all(
         isinstance(word, str) and isinstance(others, list | tuple) and all(isinstance(other, str) for other in others)
         for word, others in table.items()
@@ -109,7 +80,7 @@ def read_vectors(path: Path, vocabulary: Sequence[str]) -> Float[np.ndarray, "wo
     Raises:
         InputError: It is no such pickle; a word has no vector, or one of another length; one is not finite.
     """
-    table = read_pickle(path)
+    table = pickles.read(path)
     if not isinstance(table, dict):
         raise InputError(f"{path}: holds a {type(table).__name__}; expected the vectors of words by their numbers")
     rows = [table.get(number, table.get(word)) for number, word in enumerate(vocabulary)]
@@ -135,7 +106,7 @@ def read_subtitles(path: Path) -> dict[str, tuple[Cue, ...]]:
     """
     if path.suffix != ".pkl":
         return {path.stem: read_cues(path).cues}
-    table = read_pickle(path)
+    table = pickles.read(path)
     names = ("episode_name", "subtitle", "start", "end")
     if not isinstance(table, dict) or not all(isinstance(table.get(name), list) for name in names):
         raise InputError(f"{path}: holds no subtitles: expected lists {', '.join(names)}")
@@ -156,7 +127,7 @@ def read_subtitles(path: Path) -> dict[str, tuple[Cue, ...]]:
 
 def read_lengths(path: Path) -> dict[str, int]:
     """How many frames every episode has, from the pickle of information on the videos."""
-    table = read_pickle(path)
+    table = pickles.read(path)
     try:
         names, counts = table["videos"]["name"], table["videos"]["videos"]["T"]
         return {str(name).removesuffix(".mp4"): int(count) for name, count in zip(names, counts, strict=True)}

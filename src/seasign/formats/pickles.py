@@ -1,0 +1,51 @@
+"""Pickles of plain values, gzipped or not.
+
+A pickle is a program; here it may build plain containers, strings, numbers and arrays of them, and is refused as soon
+as it names anything else. Weights of networks are read by `checkpoints.pickles`.
+"""
+
+import gzip
+import pickle
+import zlib
+from pathlib import Path
+from typing import Any
+
+from seasign.types import InputError
+
+GZIP = b"\x1f\x8b"
+_CORES = ("core", "_core")  # before and from numpy 2 on
+NUMPY = {  # what pickles of arrays name
+    *(f"numpy.{core}.multiarray.{name}" for core in _CORES for name in ("_reconstruct", "scalar")),
+    *(f"numpy.{core}.numeric._frombuffer" for core in _CORES),
+    "numpy.ndarray",
+    "numpy.dtype",
+}
+# What reading bytes that are not what they should be raises
+DAMAGE = (
+    pickle.UnpicklingError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, TypeError, LookupError, AttributeError,
+    ImportError, MemoryError, OverflowError, RecursionError,
+)  # fmt: skip
+
+
+def read(path: Path) -> Any:
+    """What a pickle holds, of plain containers, strings, numbers and arrays.
+
+    Raises:
+        InputError: It names anything else, or is damaged.
+    """
+
+    class Plain(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            if f"{module}.{name}" not in NUMPY:
+                raise InputError(f"{path}: its pickle names {module}.{name}, which is no plain data: it is not run")
+            return super().find_class(module, name)
+
+    try:
+        with path.open("rb") as file:
+            packed = file.read(len(GZIP)) == GZIP
+        with gzip.open(path) if packed else path.open("rb") as file:
+            return Plain(file).load()
+    except InputError:
+        raise
+    except DAMAGE as error:
+        raise InputError(f"{path}: no pickle, or cut short ({str(error).partition(chr(10))[0] or error!r})") from None

@@ -110,9 +110,8 @@ def normalize_shoulders(poses: Poses) -> Poses:
     """
     center, width = measure(poses.xyz, poses.landmarks)
     if not width:
-        raise InputError(
-            f"none of {len(poses.xyz)} frames shows both shoulders, or all in one point: no measure"
-        )
+        found = f"none of {len(poses.xyz)} frames shows both shoulders, or they lie in one point"
+        raise InputError(f"{found}: there is nothing to measure the signer by")
     xyz = poses.xyz - center
     xyz /= np.float32(width)
     return replace(poses, xyz=xyz)

@@ -1,11 +1,11 @@
-"""Clips of one sign, or of one phrase, each with what it says, as a CSV lists them; their division is `recordings`'."""
+"""Clips of one sign, or of one phrase, each with what it says, as a CSV lists them, and their division."""
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seasign.corpora.recordings import Part, find_file, read_part
+from seasign.corpora.recordings import Part, divide, find_file, read_part
 from seasign.formats import POSES, read_poses
 from seasign.formats.disk import sha256
 from seasign.formats.tables import read_rows
@@ -50,6 +50,33 @@ def read_manifest(path: Path) -> tuple[Clip, ...]:
     if not clips:
         raise InputError(f"{path}: lists no clips")
     return tuple(clips)
+
+
+def divide_named(
+    clips: Sequence[Clip],
+    valid_signers: Collection[str] = (),
+    test_signers: Collection[str] = (),
+    *,
+    valid: float = 0.1,
+    seed: int = 0,
+) -> dict[Part, tuple[Clip, ...]]:
+    """The parts, by the signers in them, if any are named, and else as `recordings.divide`; a signer is in one part.
+
+    Raises:
+        InputError: A signer is named for two parts, or has no clip; nothing is valid; as `recordings.divide`.
+    """
+    if valid_signers or test_signers:
+        if both := sorted(set(valid_signers) & set(test_signers)):
+            raise InputError(f"[data]: {both[0]} is among valid_signers and test_signers; nobody is in two parts")
+        if lacking := sorted({*valid_signers, *test_signers} - {str(clip.signer) for clip in clips}):
+            raise InputError(f"[data]: no clip is of the signer {lacking[0]!r}")
+        named: dict[str | None, Part] = dict.fromkeys(valid_signers, "valid")
+        named |= dict.fromkeys(test_signers, "test")
+        clips = [replace(clip, part=named.get(clip.signer, "train")) for clip in clips]
+    parts = divide(clips, valid=valid, seed=seed)
+    if not parts["valid"]:
+        raise InputError("no clip is in the part valid: there is nothing to measure on")
+    return parts
 
 
 def digest(clips: Iterable[Clip]) -> str:

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from seasign.corpora import bobsl, traduttore
-from seasign.corpora.clips import Clip, digest, read_manifest
-from seasign.corpora.recordings import Part, divide
+from seasign.corpora.clips import Clip, digest, divide_named, read_manifest
+from seasign.corpora.recordings import Part
 from seasign.formats.disk import sha256
 from seasign.glosses import close
 from seasign.metrics.retrieval import evaluate_sentences
@@ -346,7 +346,8 @@ class JoinedSigns:
         self.recipe, folder = recipe, recipe.data.traduttore
         clips = traduttore.read(folder)
         self.files = {path.name: sha256(path) for path in sorted(folder.glob("*.npz"))}
-        parts = _divide(clips, recipe)
+        data = recipe.data
+        parts = divide_named(clips, data.valid_signers, data.test_signers, valid=data.valid, seed=recipe.loop.seed)
         self.parts = {part: sorted({str(clip.signer) for clip in some}) for part, some in parts.items()}
         self.vocabulary = tuple(sorted({clip.text for clip in clips}))
         self.inputs = Inputs(LANDMARKS, Fraction(recipe.network.fps), features="poses")
@@ -409,7 +410,8 @@ class Clips:
         self.inputs = Inputs(LANDMARKS, Fraction(recipe.network.fps), features="poses")
         clips = read_manifest(recipe.data.manifest)
         self.files = {recipe.data.manifest.name: sha256(recipe.data.manifest), "the clips in it": digest(clips)}
-        parts = _divide(clips, recipe)
+        data = recipe.data
+        parts = divide_named(clips, data.valid_signers, data.test_signers, valid=data.valid, seed=recipe.loop.seed)
         self.parts = {part: sorted({str(clip.signer) for clip in some}) for part, some in parts.items()}
         self.train, self.valid = (tuple(map(self._read, parts[part])) for part in ("train", "valid"))
 
@@ -522,20 +524,3 @@ def text_number(text: str) -> int:
     """The same for texts of the same words, in any order and any process."""
     made = hashlib.sha256(" ".join(sorted(text.split())).encode()).digest()
     return int.from_bytes(made[:8], "big") >> 1
-
-
-def _divide(clips: Sequence[Clip], recipe: Recipe) -> dict[Part, tuple[Clip, ...]]:
-    """The parts; a signer is in one of them."""
-    data = recipe.data
-    if data.valid_signers or data.test_signers:
-        if both := sorted(set(data.valid_signers) & set(data.test_signers)):
-            raise InputError(f"[data]: {both[0]} is among valid_signers and test_signers; nobody is in two parts")
-        if lacking := sorted({*data.valid_signers, *data.test_signers} - {str(clip.signer) for clip in clips}):
-            raise InputError(f"[data]: no clip is of the signer {lacking[0]!r}")
-        named: dict[str | None, Part] = dict.fromkeys(data.valid_signers, "valid")
-        named |= dict.fromkeys(data.test_signers, "test")
-        clips = [replace(clip, part=named.get(clip.signer, "train")) for clip in clips]
-    parts = divide(clips, valid=data.valid, seed=recipe.loop.seed)
-    if not parts["valid"]:
-        raise InputError("no clip is in the part valid: there is nothing to measure on")
-    return parts

@@ -13,6 +13,7 @@ SUBTITLES = {".vtt": "vtt", ".srt": "srt", ".ttml": "ttml", ".xml": "ttml"}
 TIERS = {".eaf": "eaf"}
 TABLES = {".csv": "tables", ".json": "tables"}
 POSES = {".pose": "pose", ".npz": "npz"}
+KEYPOINTS = {".pkl": "coco"}  # poses that others wrote, and that are only read
 PRESETS = {".json": "preset"}
 EMBEDDINGS = {".npz": "npz"}
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mxf")
@@ -22,13 +23,13 @@ def read(path: Path | str) -> Any:
     """Whatever the file holds, by its suffix.
 
     .vtt .srt .ttml .xml: Subtitles. .eaf: a dict from tier to its signs. .csv .json: a tuple of cues or of signs.
-    .pose .npz: Poses.
+    .pose .npz, and .pkl of keypoints: Poses.
 
     Raises:
         InputError: The file is empty, broken, of another kind, or of a kind without a reader.
         OSError: It cannot be opened.
     """
-    return _module(path, SUBTITLES | TIERS | TABLES | POSES).read(Path(path))
+    return _module(path, SUBTITLES | TIERS | TABLES | POSES | KEYPOINTS).read(Path(path))
 
 
 def write(path: Path | str, value: Any, **how: Any) -> None:
@@ -117,8 +118,8 @@ def pins(path: Path | str, cues: Sequence[Cue]) -> dict[int, tuple[float, float]
 
 
 def read_poses(path: Path | str, landmarks: Sequence[str] | None = None) -> Poses:
-    """The poses of a .pose or an .npz; only `landmarks`, in their order, when given."""
-    poses: Poses = _module(path, POSES).read(Path(path), landmarks)
+    """The poses of a .pose, an .npz or a .pkl of keypoints; only `landmarks`, in their order, when given."""
+    poses: Poses = _module(path, POSES | KEYPOINTS).read(Path(path), landmarks)
     return poses
 
 

@@ -43,8 +43,8 @@ def read(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             packed = file.read(len(GZIP)) == GZIP
-        with gzip.open(path) if packed else path.open("rb") as file:
-            return Plain(file).load()
+            file.seek(0)
+            return Plain(gzip.open(file) if packed else file).load()
     except InputError:
         raise
     except DAMAGE as error:

@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
 import seasign
+from commands import run
 from seasign.cli import cli
 from seasign.synthesis import synthesize
 from seasign.training import cotraining
@@ -107,6 +108,14 @@ def test_a_clip_is_the_poses_of_the_run_of_its_cue(done, episodes):
         np.testing.assert_array_equal(clip.xyz, poses.xyz[first : first + len(clip.xyz)])
         assert len(clip.xyz) == round(run[-1].end * 25) - first
         assert own[name] == " ".join(cues[number].text.split())
+
+
+def test_the_command_tells_every_epoch_and_round(episodes, tmp_path):
+    result = run("cotrain", write_recipe(episodes, rounds=1), "-o", tmp_path / "run")
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["epoch 1/2", "epoch 2/2"]
+    assert [line.split()[:2] for line in result.stdout.splitlines()] == [
+        ["round", "1"], ["best", "round"], ["wrote", str(tmp_path / "run" / "round-1" / "model")],
+    ]  # fmt: skip
 
 
 def test_what_is_done_is_not_done_again(done, episodes, monkeypatch):

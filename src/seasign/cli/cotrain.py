@@ -8,6 +8,7 @@ import click
 
 import seasign
 from seasign.cli.options import EXISTING, JSON, QUIET
+from seasign.cli.train import told
 from seasign.training.cotraining import Round
 from seasign.types import plain_values
 
@@ -28,7 +29,8 @@ def cotrain(recipe: Path, output: Path | None, quiet: bool, as_json: bool) -> No
         if not quiet and not as_json:
             click.echo(f"round {number}   {found.pairs} pairs, agreement {found.agreement:.4g}   {found.checkpoint}")
 
-    done = seasign.cotrain(recipe, output=output, told=tell)
+    with told(quiet or as_json, []) as step:
+        done = seasign.cotrain(recipe, output=output, progress=lambda _, progress: step(progress), told=tell)
     if as_json:
         said = asdict(done) | {"checkpoint": done.checkpoint}
         click.echo(json.dumps(plain_values(said), default=str))

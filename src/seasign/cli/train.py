@@ -33,7 +33,7 @@ def train(recipe: Path, output: Path | None, quiet: bool, as_json: bool) -> None
     quiet = quiet or os.environ.get("LOCAL_RANK", "0") != "0"  # of several processes the first one speaks
     done: list[int] = []
     try:
-        with _told(quiet or as_json, done) as progress:
+        with told(quiet or as_json, done) as progress:
             trained = seasign.train(recipe, output=output, progress=progress)
     except KeyboardInterrupt:
         click.echo(f"stopped after {f'epoch {done[-1]}' if done else 'no epoch'}: the same command goes on", err=True)
@@ -51,7 +51,7 @@ def train(recipe: Path, output: Path | None, quiet: bool, as_json: bool) -> None
 
 
 @contextmanager
-def _told(quiet: bool, done: list[int]) -> Iterator[Callable[[Progress], None]]:
+def told(quiet: bool, done: list[int]) -> Iterator[Callable[[Progress], None]]:
     """What to call after every step: a line for every epoch and, on a terminal, a bar. `done` gets the epochs."""
     if quiet:
         yield lambda progress: done.append(progress.epoch) if progress.metrics else None
@@ -61,16 +61,19 @@ def _told(quiet: bool, done: list[int]) -> Iterator[Callable[[Progress], None]]:
     from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
-    began, before = monotonic(), -1
+    began, before, last = monotonic(), -1, -1
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[pace]}"))
     with Bar(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("", total=None, pace="")
 
         def tell(progress: Progress) -> None:
-            nonlocal before
+            nonlocal began, before, last
             at = (progress.epoch - 1) * progress.steps + progress.step
+            if at < last:  # another training has begun
+                began, before = monotonic(), -1
             if before < 0:
                 before = at - 1
+            last = at
             rate = (at - before) / (monotonic() - began)
             left = (progress.epochs * progress.steps - at) / rate
             pace = f"{rate:.2g} steps/s, {_clock(left)} left"

@@ -1,9 +1,12 @@
 """CSLR2 as an embedder and recognizer: windows of poses, long signing in parts, what is refused."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from fractions import Fraction
 
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -15,6 +18,7 @@ from seasign import Embedder, checkpoints, compare, embed_signs, embed_text  # n
 from seasign.models import cslr2_embedder  # noqa: E402
 from seasign.models.cslr2 import Cslr2, Shape  # noqa: E402
 from seasign.models.cslr2_embedder import LANDMARKS, Cslr2Embedder, Inputs, Letters, Network, frames_of  # noqa: E402
+from seasign.models.cslr2_onnx import OnnxCslr2, export  # noqa: E402
 from seasign.recognition import Recognizer, Vocabulary, Walk, recognize  # noqa: E402
 from seasign.types import Embeddings, InputError, Poses, Sign, WindowFeatures  # noqa: E402
 from test_cslr2 import FORWARD, tiny  # noqa: E402
@@ -268,3 +272,31 @@ def test_an_encoder_in_its_folder_reads_the_texts_of_a_published_checkpoint(tmp_
         )
         expected = network.sentences(mean)
     np.testing.assert_allclose(found.sentences(["tree house"]).vectors, expected.numpy(), atol=1e-5)
+
+
+# Exported -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the exporter, about itself
+@pytest.mark.parametrize("int8", [False, True])
+def test_an_exported_network_gives_the_same_vectors_without_torch(tmp_path, monkeypatch, int8):
+    pytest.importorskip("onnxscript")
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # checks of shapes would make them constant
+    own = embedder()
+    export(own.network, tmp_path, int8=int8)
+    exported = OnnxCslr2(tmp_path, threads=1)
+    assert isinstance(exported, Network)
+    other, atol = replace(own, network=exported), 0.1 if int8 else 1e-5
+    for frames in 16, 61, 700:  # one window; some; in parts
+        np.testing.assert_allclose(other.windows(poses(frames)).vectors, own.windows(poses(frames)).vectors, atol=atol)
+        np.testing.assert_allclose(other.clip(poses(frames)).vectors, own.clip(poses(frames)).vectors, atol=atol)
+    np.testing.assert_allclose(other.text(["A house", "a"]).vectors, own.text(["A house", "a"]).vectors, atol=1e-5)
+    with pytest.raises(InputError, match="encoder of 31 numbers, where this CSLR2 takes 32"):
+        exported.encoded(np.zeros((1, 5, 31), np.float32))
+    code = (
+        "import sys, pathlib; from seasign.models.cslr2_onnx import OnnxCslr2; "
+        "OnnxCslr2(pathlib.Path(sys.argv[1])); print('torch' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"

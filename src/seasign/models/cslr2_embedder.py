@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -21,7 +22,8 @@ from seasign.types import Embeddings, InputError, InputWarning, Poses, Sign, Win
 
 ARMS = tuple(f"POSE_LANDMARKS.{side}_{joint}" for joint in ("ELBOW", "WRIST") for side in SIDES)
 LANDMARKS = ("POSE_LANDMARKS.NOSE", *SHOULDERS, *ARMS, *HANDS)
-PART, MARGIN = 250, 12  # windows that are encoded at once, 20 s at the published pace, and more on both sides of them
+PART, MARGIN = 250, 12  # windows that see each other, 20 s at the published pace, and more on both sides of them
+TOGETHER = 4  # parts that are encoded in one call
 AROUND = 2.0  # seconds before and after the middle of a sign in which its sentence is looked for
 
 
@@ -221,12 +223,14 @@ class Cslr2Embedder:
         """What the encoder makes of windows, in parts that see a little of their neighbours; and the features."""
         found = self.features(signing)
         count = len(found.vectors)
+        size = PART if count > PART + 2 * MARGIN else count
+        parts = [(first, max(0, first - MARGIN), min(count, first + size + MARGIN)) for first in range(0, count, size)]
         encoded: list[np.ndarray] = []
-        for first in range(0, count, PART) if count > PART + 2 * MARGIN else [0]:
-            stop = first + PART if count > PART + 2 * MARGIN else count
-            start, end = max(0, first - MARGIN), min(count, stop + MARGIN)
-            part = self.network.encoded(found.vectors[start:end].astype(np.float32)[None])[0]
-            encoded.append(part[first - start : stop - start])
+        for _, alike in groupby(parts, key=lambda part: part[2] - part[1]):
+            while some := tuple(islice(alike, TOGETHER)):
+                clips = np.stack([found.vectors[start:end] for _, start, end in some]).astype(np.float32)
+                made = zip(some, self.network.encoded(clips), strict=True)
+                encoded += [part[first - start : first - start + size] for (first, start, _), part in made]
         return np.concatenate(encoded), found
 
     def _read(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts text"]:

@@ -10,26 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float32, Int
 
+from seasign.models.onnx_file import open_file, write
+
 if TYPE_CHECKING:
     from seasign.models.signclip import SignClip
 
 TOWERS = {"clips": "frames", "texts": "tokens"}  # the name of each file and of its first input
-REMEDY = 'running exported networks needs onnxruntime: pip install "seasign[onnx]"'
 
 
 class OnnxTowers:
     """The towers in a folder that `export` wrote."""
 
     def __init__(self, folder: Path, *, threads: int = 0, providers: Sequence[str] = ("CPUExecutionProvider",)):
-        try:
-            import onnxruntime
-        except ModuleNotFoundError:
-            raise ModuleNotFoundError(REMEDY) from None
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
         self.sessions = {
-            name: onnxruntime.InferenceSession(folder / f"{name}.onnx", options, providers=list(providers))
-            for name in TOWERS
+            name: open_file(folder / f"{name}.onnx", threads=threads, providers=providers) for name in TOWERS
         }
 
     def clip_vectors(
@@ -54,16 +48,10 @@ def export(model: "SignClip", folder: Path, *, int8: bool = False) -> None:
     """Write clips.onnx and texts.onnx.
 
     Args:
-        int8: Weights of the matrix products as whole numbers: a quarter of the size, faster, and other vectors;
-            bench/signclip.py measures by how much.
+        int8: See `onnx_file.write`; bench/signclip.py measures by how much vectors change.
     Raises:
         ModuleNotFoundError: There is no onnx.
     """
-    try:
-        import onnxruntime.quantization
-        import onnxscript  # noqa: F401
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError('exporting networks needs onnx: pip install "seasign[onnx]"') from None
     import torch
 
     class Tower(torch.nn.Module):
@@ -80,20 +68,7 @@ def export(model: "SignClip", folder: Path, *, int8: bool = False) -> None:
 
     some = {"clips": torch.zeros(3, 7, model.shape.features), "texts": torch.full((3, 7), model.inputs.separators[1])}
     there = torch.arange(7) < torch.tensor([[7], [5], [3]])
-    axes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     folder.mkdir(parents=True, exist_ok=True)
     for name, items in TOWERS.items():
-        program = torch.onnx.export(
-            Tower(name).eval(),
-            (some[name], there),
-            input_names=[items, "there"],
-            output_names=["vectors"],
-            dynamic_shapes=(axes, axes),
-            dynamo=True,
-            verbose=False,
-        )
-        assert program is not None
-        file = folder / f"{name}.onnx"
-        program.save(file, external_data=not int8 and sum(p.numel() for p in model.parameters()) > 2e8)
-        if int8:
-            onnxruntime.quantization.quantize_dynamic(file, file, weight_type=onnxruntime.quantization.QuantType.QInt8)
+        inputs = {items: some[name], "there": there}
+        write(Tower(name), inputs, "vectors", folder / f"{name}.onnx", free=2, int8=int8)

@@ -57,7 +57,7 @@ _CHAINS: Mapping[str, Sequence[Sequence[int]]] = {  # joints that hang together,
     "face": [tuple(range(9)), (*range(9, 17), 9), *((17, joint) for joint in range(17))],
 }
 
-Parts = Mapping[str, Float32[np.ndarray, "frames joints 3"]]  # x, y, score; "body" 9, "left" 21, "right" 21, "face" 18
+Parts = Mapping[str, Float32[np.ndarray, "_ _ 3"]]  # frames, joints (9, 21, 21, 18), x y score
 
 
 def parts_of(poses: Poses) -> Parts:

@@ -1,13 +1,17 @@
 """Scores of continuous recognition: the published evaluation to nine digits, and what words mean."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from seasign.glosses import close, group, to_frames, walk, words_of
-from seasign.metrics.glosses import OVERLAPS, evaluate_glosses
+from seasign.glosses import close, group, name_of, paint, to_frames, walk, words_of
+from seasign.metrics.glosses import OVERLAPS, FrameScores, GlossScores, evaluate_frames, evaluate_glosses
+from seasign.models.wordnet import wordnet
 from seasign.types import InputError, Sign, Span
 
 GOLDEN = Path(__file__).parent / "golden" / "cslr2"
@@ -93,3 +97,92 @@ def test_the_search_over_thresholds_is_as_published(row):
     found = score("train", threshold, shortest)
     assert found.signs == signs
     assert found.wer == pytest.approx(wer, abs=1e-9)
+
+
+# Frames ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_frame_accuracy_is_as_published(name):
+    synonyms, grouped = RUNS[name].get("synonyms", SYNONYMS), RUNS[name].get("grouped", True)
+    true, found = [], []
+    for episode in INPUTS["episodes"].values():
+        for start, end, _, glosses in episode["rows"] if episode["split"] == "test" else ():
+            signs = [
+                Sign(float(a), float(b), gloss)
+                for gloss, a, b in re.findall(r"([^\[\]]+)\[([\d.]+)--([\d.]+)\]", glosses)
+            ]
+            true.append(paint(signs, Span(start, end)))
+            guesses = episode["predictions"][f"{start}--{end}"]
+            steps = zip(guesses["labels"], guesses["probs"], strict=True)
+            tops = [group([NAMES[one] for one in labels], p, synonyms if grouped else {})[0][0] for labels, p in steps]
+            found.append([words_of(top) for top in tops for _ in range(2)])
+    scores = evaluate_frames(true, found, synonyms)
+    assert scores.published_accuracy == pytest.approx(EXPECTED["runs"][name]["frame accuracy"], abs=1e-9)
+    assert scores.accuracy > scores.published_accuracy
+
+
+def test_frames_without_a_sign_count_for_the_published_accuracy_alone():
+    a, b = words_of("a"), words_of("b")
+    scores = evaluate_frames([[a, a, None, b], [b]], [[a, b, b, None, a], [b, b]])
+    assert scores == FrameScores(frames=5, annotated=4, correct=2)
+    assert (scores.accuracy, scores.published_accuracy) == (50, 40)
+    assert evaluate_frames([], []).accuracy != evaluate_frames([], []).accuracy  # NaN
+    with pytest.raises(InputError, match="1 sentences in the reference and 0 in the estimate"):
+        evaluate_frames([[a]], [])
+
+
+# Lemmas ---------------------------------------------------------------------------------------------------------------
+
+FILES = {  # a WordNet of four words, as NLTK reads it
+    "lexnames": "00\tadj.all\t3\n",
+    "index.noun": "house n 1 0 1 0 00000001\nrun n 1 0 1 0 00000002\nmouse n 1 0 1 0 00000003\n",
+    "index.verb": "run v 1 0 1 0 00000001\nhouse v 1 0 1 0 00000002\nsee v 1 0 1 0 00000003\n",
+    "verb.exc": "ran run\nsaw see\n",
+    "noun.exc": "mice mouse\n",
+    "data.adj": "  1 This is WordNet 3.0 in small\n",
+}
+EMPTY = "cntlist.rev index.sense index.adj index.adv data.adv data.noun data.verb adj.exc adv.exc"
+
+
+def lemmas(folder, *words):
+    """What a process with these data makes of words."""
+    code = (
+        "import sys; from seasign.models.wordnet import wordnet; from seasign.types import InputError\n"
+        "try: print(*map(wordnet, sys.argv[1:]))\n"
+        "except InputError as error: print(error)"
+    )
+    settings = os.environ | {"NLTK_DATA": str(folder), "HOME": str(folder)}
+    ran = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, env=settings, check=True)
+    return ran.stdout.strip()
+
+
+def test_wordnet_makes_one_word_of_its_forms_as_verb_then_as_noun(tmp_path):
+    pytest.importorskip("nltk")
+    data = tmp_path / "corpora" / "wordnet"
+    data.mkdir(parents=True)
+    for name, text in (dict.fromkeys(EMPTY.split(), "") | FILES).items():
+        (data / name).write_text(text)
+    assert lemmas(tmp_path, "houses", "ran", "runs", "mice", "saw", "unknowns") == "house run run mouse see unknowns"
+
+
+def test_wordnet_that_is_not_here_is_not_fetched(tmp_path):
+    pytest.importorskip("nltk")
+    line = "WordNet's data are not here, and are not fetched; run once: python -m nltk.downloader wordnet"
+    assert lemmas(tmp_path, "houses") == line
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_lemmatizer_matches_forms_and_is_in_the_scores():
+    def stem(word):
+        return word.rstrip("s")
+
+    reference, estimate = [[Sign(0, 1, "houses")]], [[Sign(0, 1, "House")]]
+    plain, stemmed = evaluate_glosses(reference, estimate), evaluate_glosses(reference, estimate, lemmatize=stem)
+    assert (plain.wer, plain.as_json()["lemmatizer"]) == (100, "identity")
+    assert (stemmed.wer, stemmed.as_json()["lemmatizer"]) == (0, "stem")
+    assert (stemmed + stemmed).lemmatizer == "stem"
+    assert name_of(wordnet) == "wordnet"
+    with pytest.raises(InputError, match="scores by identity and by stem do not add up"):
+        plain + stemmed
+    assert GlossScores().as_json()["wer"] is None

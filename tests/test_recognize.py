@@ -214,7 +214,7 @@ def test_tuning_finds_the_published_settings():
     tuned = tune_recognition(sentences, synonyms, split="train", thresholds=(0.0, 0.1, 0.4), shortest=(2, 3, 4, 5))
     assert tuned.walk == Walk(0.0, 4)
     assert tuned.split == "train"
-    assert tuned.lemmatizer == "str"
+    assert tuned.scores.lemmatizer == "identity"
     cell = {(row[0], row[1]): row[3] for row in EXPECTED["train_search"]["rows"]}
     assert tuned.scores.wer == pytest.approx(cell[0.0, 4], abs=1e-9)
 

@@ -10,6 +10,17 @@ from seasign.types import InputError, Sign, Span
 
 Words = frozenset[str]
 Synonyms = Mapping[str, Words]  # a word -> all that mean the same, itself included
+Lemmatizer = Callable[[str], str]  # what makes one word of its forms; a function, known by its name
+
+
+def identity(word: str) -> str:
+    """Every form is a word of its own."""
+    return word
+
+
+def name_of(lemmatize: Lemmatizer) -> str:
+    """What to write beside numbers that depend on it."""
+    return str(getattr(lemmatize, "__name__", repr(lemmatize)))
 
 
 def close(synonyms: Mapping[str, Sequence[str]], vocabulary: Sequence[str] | None = None) -> Synonyms:
@@ -30,12 +41,8 @@ def close(synonyms: Mapping[str, Sequence[str]], vocabulary: Sequence[str] | Non
     return {word: frozenset(others) for word, others in closed.items()}
 
 
-def words_of(gloss: str | None, lemmatize: Callable[[str], str] = str) -> Words:
-    """The words of a gloss: alternatives, and the parts of each, in lower case.
-
-    Args:
-        lemmatize: What makes one word of its forms; the identity by default.
-    """
+def words_of(gloss: str | None, lemmatize: Lemmatizer = identity) -> Words:
+    """The words of a gloss: alternatives, and the parts of each, in lower case."""
     parts = (gloss or "").lower().replace("/", " ").replace("-", " ").split()
     return frozenset(lemmatize(part) for part in parts)
 
@@ -66,25 +73,34 @@ def mean_the_same(words: Words, synonyms: Synonyms) -> Words:
     return words.union(*(synonyms.get(word, frozenset()) for word in words))
 
 
-def to_frames(
-    signs: Sequence[Sign], sentence: Span, synonyms: Synonyms, *, fps: int = 25, lemmatize: Callable[[str], str] = str
-) -> tuple[Sign, ...]:
-    """The signs of a sentence as the published evaluation sees them, in seconds from its start.
+def paint(
+    signs: Sequence[Sign], sentence: Span, *, fps: int = 25, lemmatize: Lemmatizer = identity
+) -> tuple[Words | None, ...]:
+    """What is signed in every frame of a sentence; None: nothing.
 
-    Times are cut to frames; a sign of less than one frame is left out, a later one covers an earlier one, and
-    neighbours that mean the same are one.
+    Times are cut to frames; a sign of less than one frame is left out, and a later one covers an earlier one.
 
     Source: CSLR2 (arXiv:2405.10266), the authors' code @ 5f3bd69.
     """
     cells: list[Words | None] = [None] * int((sentence.end - sentence.start) * fps)
-    names: dict[Words, str] = {}
     for sign in signs:
         first, stop = (int((edge - sentence.start) * fps) for edge in (sign.start, sign.end))
-        words = words_of(sign.gloss, lemmatize)
-        names.setdefault(words, "/".join(sorted(words)))
         for cell in range(max(0, first), min(len(cells), stop)):
-            cells[cell] = words
-    return tuple(Sign(first / fps, stop / fps, names[words]) for first, stop, words in walk(cells, synonyms))
+            cells[cell] = words_of(sign.gloss, lemmatize)
+    return tuple(cells)
+
+
+def to_frames(
+    signs: Sequence[Sign], sentence: Span, synonyms: Synonyms, *, fps: int = 25, lemmatize: Lemmatizer = identity
+) -> tuple[Sign, ...]:
+    """The signs of a sentence as the published evaluation sees them, in seconds from its start.
+
+    As `paint`; neighbours that mean the same are one.
+
+    Source: CSLR2 (arXiv:2405.10266), the authors' code @ 5f3bd69.
+    """
+    runs = walk(paint(signs, sentence, fps=fps, lemmatize=lemmatize), synonyms)
+    return tuple(Sign(first / fps, stop / fps, "/".join(sorted(words))) for first, stop, words in runs)
 
 
 def group(

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 
 from seasign.decoding import Decoder, SemiMarkov
-from seasign.glosses import Synonyms, group, walk, words_of
+from seasign.glosses import Lemmatizer, Synonyms, Words, group, identity, walk, words_of
 from seasign.metrics.glosses import GlossScores, evaluate_glosses
 from seasign.types import Embeddings, InputError, Poses, Sign, Span, WindowFeatures
 from seasign.uncertainty import Interval, bootstrap_share
@@ -403,6 +403,13 @@ def read_guesses(
     return tuple(signs)
 
 
+def likeliest_words(guesses: WindowGuesses, synonyms: Synonyms = MappingProxyType({})) -> tuple[Words, ...]:
+    """What frames say at their likeliest, a window for as many as lie between two: for `evaluate_frames`."""
+    parts = [words_of(word) for word in guesses.vocabulary]
+    top = group_guesses(guesses, synonyms).words[:, 0].tolist()
+    return tuple(parts[word] for word in top for _ in range(guesses.windows.stride))
+
+
 def find_alternatives(
     signs: Sequence[Sign], guesses: WindowGuesses, *, best: int = BEST
 ) -> tuple[tuple[tuple[str, float], ...], ...]:
@@ -494,7 +501,6 @@ class RecognitionTuning:
     walk: Walk
     split: str  # that it was tuned on
     scores: GlossScores  # on it: no measure of what others get
-    lemmatizer: str  # by name
 
 
 def tune_recognition(
@@ -504,7 +510,7 @@ def tune_recognition(
     split: str,
     thresholds: Sequence[float] = THRESHOLDS,
     shortest: Sequence[int] = range(1, 11),
-    lemmatize: Callable[[str], str] = str,
+    lemmatize: Lemmatizer = identity,
 ) -> RecognitionTuning:
     """Find the threshold and the shortest sign with the least word error rate; of equals, the first.
 
@@ -528,4 +534,4 @@ def tune_recognition(
         if best is None or scores.wer < best[1].wer:
             best = reading, scores
     assert best is not None
-    return RecognitionTuning(best[0], split, best[1], getattr(lemmatize, "__name__", repr(lemmatize)))
+    return RecognitionTuning(best[0], split, best[1])

@@ -4,14 +4,14 @@ Two signs match when they share a word, synonyms of the reference's words includ
 are. Glosses that were written as a text, without times, match when they are the same.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import add
 from types import MappingProxyType
 
 import numpy as np
 
-from seasign.glosses import Synonyms, mean_the_same, words_of
+from seasign.glosses import Lemmatizer, Synonyms, Words, identity, mean_the_same, name_of, words_of
 from seasign.metrics.counts import NANOSECOND
 from seasign.types import InputError, Sign
 
@@ -31,10 +31,16 @@ class GlossScores:
     tp: tuple[int, ...] = (0,) * len(OVERLAPS)
     fp: tuple[int, ...] = (0,) * len(OVERLAPS)
     fn: tuple[int, ...] = (0,) * len(OVERLAPS)
+    lemmatizer: str = "identity"  # what made one word of its forms
 
     def __add__(self, other: "GlossScores") -> "GlossScores":
+        if self.lemmatizer != other.lemmatizer:
+            raise InputError(f"scores by {self.lemmatizer} and by {other.lemmatizer} do not add up: score by one")
+
         def both(name: str) -> object:
             mine, theirs = getattr(self, name), getattr(other, name)
+            if isinstance(mine, str):
+                return mine
             return tuple(map(add, mine, theirs)) if isinstance(mine, tuple) else mine + theirs
 
         return GlossScores(**{field.name: both(field.name) for field in fields(self)})  # type: ignore[arg-type]
@@ -62,19 +68,30 @@ class GlossScores:
             for k, tp, fp, fn in zip(OVERLAPS, self.tp, self.fp, self.fn, strict=True)
         }
 
+    def as_json(self) -> dict[str, float | int | str | None]:
+        """The scores, in percent; what they are of, and by which lemmatizer. A score of nothing is None."""
+        scores = {"wer": self.wer, "bag_iou": self.bag_iou, "temporal_iou": self.temporal_iou}
+        scores |= {f"f1@{k:.2f}": value for k, value in self.f1.items()}
+        return {
+            **{name: None if np.isnan(value) else value for name, value in scores.items()},
+            "sentences": self.sentences, "signs": self.signs, "lemmatizer": self.lemmatizer,
+        }  # fmt: skip
+
 
 def evaluate_glosses(
     reference: Sequence[Sequence[Sign]],
     estimate: Sequence[Sequence[Sign]],
     synonyms: Synonyms = NONE,
     *,
-    lemmatize: Callable[[str], str] = str,
+    lemmatize: Lemmatizer = identity,
 ) -> GlossScores:
     """Score the signs of sentences, in order of time, against those of the reference.
 
     F1 takes the estimated signs in turn: one counts as found when the sign of the reference that overlaps it most, of
     those that match, does so by at least the threshold and was not found before.
 
+    Args:
+        lemmatize: What makes one word of its forms, as `models.wordnet.wordnet`; its name is in the scores.
     Raises:
         InputError: There are not as many sentences on both sides.
     Source: CSLR2 (arXiv:2405.10266), the authors' code @ 5f3bd69; `bag_iou` is its "mIoU". Differs: `temporal_iou`
@@ -82,16 +99,14 @@ def evaluate_glosses(
     """
     if len(reference) != len(estimate):
         raise InputError(f"there are {len(reference)} sentences in the reference and {len(estimate)} in the estimate")
-    total = GlossScores()
+    total = GlossScores(lemmatizer=name_of(lemmatize))
     for true, found in zip(reference, estimate, strict=True):
         if true:
             total += _score(true, found, synonyms, lemmatize)
     return total
 
 
-def _score(
-    true: Sequence[Sign], found: Sequence[Sign], synonyms: Synonyms, lemmatize: Callable[[str], str]
-) -> GlossScores:
+def _score(true: Sequence[Sign], found: Sequence[Sign], synonyms: Synonyms, lemmatize: Lemmatizer) -> GlossScores:
     """One sentence."""
     meant = [mean_the_same(words_of(sign.gloss, lemmatize), synonyms) for sign in true]
     said = [words_of(sign.gloss, lemmatize) for sign in found]
@@ -121,7 +136,54 @@ def _score(
         tp=tp,
         fp=fp,
         fn=fn,
+        lemmatizer=name_of(lemmatize),
     )
+
+
+@dataclass(frozen=True)
+class FrameScores:
+    """What was counted over frames that both sides have: counts add up."""
+
+    frames: int = 0
+    annotated: int = 0  # in which the reference says something
+    correct: int = 0
+
+    def __add__(self, other: "FrameScores") -> "FrameScores":
+        return FrameScores(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
+    @property
+    def accuracy(self) -> float:
+        """Percent of the annotated frames."""
+        return 100 * self.correct / self.annotated if self.annotated else float("nan")
+
+    @property
+    def published_accuracy(self) -> float:
+        """Percent of all frames: one without a sign is wrong whatever is said, so 100 is out of reach."""
+        return 100 * self.correct / self.frames if self.frames else float("nan")
+
+
+def evaluate_frames(
+    reference: Sequence[Sequence[Words | None]],
+    estimate: Sequence[Sequence[Words | None]],
+    synonyms: Synonyms = NONE,
+) -> FrameScores:
+    """Score what is said in the frames of sentences, None for nothing; a sentence ends where either side does.
+
+    Raises:
+        InputError: There are not as many sentences on both sides.
+    Source: CSLR2 (arXiv:2405.10266), the authors' code @ 5f3bd69: `published_accuracy` is its "frame accuracy", of the
+        likeliest words however unlikely.
+    """
+    if len(reference) != len(estimate):
+        raise InputError(f"there are {len(reference)} sentences in the reference and {len(estimate)} in the estimate")
+    total = FrameScores()
+    for true, found in zip(reference, estimate, strict=True):
+        pairs = list(zip(true, found, strict=False))
+        meant = [(mean_the_same(words, synonyms), said) for words, said in pairs if words is not None]
+        total += FrameScores(
+            len(pairs), len(meant), sum(said is not None and bool(words & said) for words, said in meant)
+        )
+    return total
 
 
 @dataclass(frozen=True)

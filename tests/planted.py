@@ -6,10 +6,11 @@ import av
 import numpy as np
 
 from seasign.models.features import BODY, HANDS
+from seasign.models.pose_descriptor import LANDMARKS
 from seasign.report import RESTS
 from seasign.segmentation import phrases
 from seasign.synthesis import Stress, synthesize
-from seasign.types import Poses
+from seasign.types import Poses, Span
 
 
 def film(path, times, size=(64, 48), ticks=90_000, rate=25, spot=None):
@@ -123,3 +124,33 @@ def holistic(seed, frames=20, landmarks=BODY + HANDS, fps=25, lost=0.1):
     confidence = (rng.random((frames, len(landmarks))) >= lost).astype(np.float32)
     xyz[confidence == 0] = np.nan
     return Poses(xyz, confidence, Fraction(fps), tuple(landmarks))
+
+
+def signed(seed, seconds=0.8, fps=Fraction(25), noise=0.0):
+    """A clip of a made-up sign, the same for one seed however long it lasts: hands go up, draw a path, and go down."""
+    rng, blur = np.random.default_rng(seed), np.random.default_rng((seed, round(1000 * seconds)))
+    lead, frames = round(0.5 * fps), round(seconds * float(fps))
+    phase = np.linspace(0, 1, frames)[:, None]
+    place, waves, shape, turns = (rng.normal(size=size) for size in ((2, 2), (2, 3, 2), (2, 21, 2), 2))
+    points = {}
+    for side, (name, out) in enumerate((("LEFT", 1), ("RIGHT", -1))):
+        shoulder = np.array([640 + 80 * out, 330.0])
+        path = np.array([640 + 60 * out, 380]) + 30 * place[side]
+        path = path + 25 * sum(np.sin(np.pi * k * phase + waves[side, k - 1]) for k in (1, 2, 3))
+        down = shoulder + np.array([10.0 * out, 230])
+        rise = np.linspace(0, 1, lead)[:, None]
+        wrist = np.concatenate([down + (path[0] - down) * rise, path, path[-1] + (down - path[-1]) * rise])
+        angle = np.pad(np.linspace(0, turns[side], frames), lead, mode="edge")
+        hand = 15 * (shape[side] - shape[side, :1])
+        spin = np.stack([np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)], axis=1).reshape(-1, 2, 2)
+        points |= {f"POSE_LANDMARKS.{name}_SHOULDER": np.broadcast_to(shoulder, wrist.shape)}
+        points |= {f"POSE_LANDMARKS.{name}_WRIST": wrist}
+        points |= {f"POSE_LANDMARKS.{name}_ELBOW": np.broadcast_to(shoulder + np.array([20.0 * out, 120]), wrist.shape)}
+        fingers = wrist[:, None] + np.einsum("fab,pb->fpa", spin, hand)
+        own = [one for one in LANDMARKS if one.startswith(f"{name}_HAND")]
+        points |= dict(zip(own, fingers.transpose(1, 0, 2), strict=True))
+    xy = np.stack([points[name] for name in LANDMARKS], axis=1)
+    xy = xy + noise * blur.normal(size=xy.shape)
+    xyz = np.concatenate([xy, np.zeros((*xy.shape[:2], 1))], axis=2).astype(np.float32)
+    span = Span(float(lead / fps), float((lead + frames) / fps))
+    return Poses(xyz, np.ones(xyz.shape[:2], np.float32), fps, LANDMARKS), span

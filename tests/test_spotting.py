@@ -1,14 +1,17 @@
 """Spotting: what is suppressed, how likely it is, and what is refused."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
+from planted import signed
 from seasign import spot
-from seasign.spotting import Query, Spot, Spotter, iou, rank, state, suppress
-from seasign.types import InputError, Poses
+from seasign.models.pose_descriptor import PoseDescriptor
+from seasign.spotting import EmbeddingWindows, Query, Spot, Spotter, fit_calibration, rank, state, suppress, trim
+from seasign.types import Embeddings, InputError, Poses, Sign, Span
 
 LANDMARKS = ("POSE_LANDMARKS.LEFT_WRIST", "LEFT_HAND_LANDMARKS.WRIST", "RIGHT_HAND_LANDMARKS.WRIST")
 
@@ -47,12 +50,6 @@ def test_suppression_keeps_what_going_through_all_pairs_keeps(seed: int) -> None
             kept.append(row)
     assert suppress(spans, scores).tolist() == kept
     assert suppress(spans, scores, best=3).tolist() == kept[:3]
-
-
-def test_the_intersection_over_union_is_that_of_times() -> None:
-    others = np.array([(0.0, 2.0), (1.0, 3.0), (2.0, 4.0), (0.5, 1.0), (1.0, 1.0)])
-    assert iou(np.array([0.0, 2.0]), others).tolist() == pytest.approx([1, 1 / 3, 0, 0.25, 0])
-    assert iou(np.array([1.0, 1.0]), others[-1:]).tolist() == [0]
 
 
 def test_spots_are_ranked_and_their_probability_is_the_logistic_of_their_score() -> None:
@@ -103,3 +100,117 @@ def test_what_cannot_be_looked_for_or_at_is_refused(query: Query, video: Poses, 
 def test_scores_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(InputError, match="1 of 2 scores are not finite"):
         spot("house", poses(), spotter=Given((Spot(0, 1, float("nan")), Spot(1, 2, 0.5))))
+
+
+# Windows --------------------------------------------------------------------------------------------------------------
+
+
+class Levels:
+    """Signs are as high as the wrist is, texts as their number says; both on a circle."""
+
+    landmarks = LANDMARKS
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def text(self, texts: Sequence[str]) -> Embeddings:
+        return self._place([float(text) if text.replace(".", "").isdecimal() else np.nan for text in texts])
+
+    def signs(self, poses: Poses | None, signs: Sequence[Sign]) -> Embeddings:
+        assert poses is not None
+        self.asked += len(signs)
+        heights = [poses.xyz[round(one.start * 25) : max(round(one.end * 25), 1), 0, 1].mean() for one in signs]
+        return self._place([float(height) for height in heights])
+
+    def _place(self, angles: list[float]) -> Embeddings:
+        vectors = 3 * np.nan_to_num(np.stack([np.cos(angles), np.sin(angles)], axis=1))
+        return Embeddings(vectors.astype(np.float32), "levels")
+
+
+def steps() -> Poses:
+    """Ten seconds at rest, but for one from 4 to 5 s."""
+    video = poses(250)
+    video.xyz[:, 0, 1] = 0
+    video.xyz[100:125, 0, 1] = 1
+    return video
+
+
+def example(seconds: float) -> Poses:
+    clip = poses(round(25 * seconds))
+    clip.xyz[:, 0, 1] = 1
+    return clip
+
+
+@pytest.mark.parametrize("query", ["1", (example(1.0),), (example(0.8), example(1.2))])
+def test_the_windows_nearest_to_a_word_or_to_examples_are_found(query: Query) -> None:
+    (found, *_) = spot(query, steps(), spotter=EmbeddingWindows(Levels()))
+    assert 4 <= found.start < found.end <= 5
+    assert isinstance(query, str) or (found.start, found.end) == pytest.approx((4, 5), abs=0.4)
+    assert found.score == pytest.approx(1, abs=1e-3)
+    assert np.isnan(found.probability)
+
+
+def test_windows_of_examples_are_of_about_their_length_and_those_of_words_of_all() -> None:
+    lengths = [
+        {round(one.duration, 6) for one in EmbeddingWindows(Levels()).candidates(query, steps())}
+        for query in ("1", (example(0.52),), (example(2.5),))
+    ]
+    assert lengths == [{0.4, 0.65, 1.0, 1.5}, {0.4, 0.65, 1.0}, {1.5}]
+
+
+def test_windows_reach_to_the_last_frame_and_a_short_video_is_one() -> None:
+    spotter = EmbeddingWindows(Levels(), lengths=(1.0,))
+    spans = spotter.windows(steps())[1]
+    assert spans[[0, -1]].tolist() == [[0, 1], [9, 10]]
+    assert np.diff(spans[:-1, 0]) == pytest.approx(0.25)
+    assert spotter.windows(poses(10))[1].tolist() == [[0, 0.4]]
+
+
+def test_windows_are_embedded_once_for_many_queries_and_anew_for_another_video() -> None:
+    embedder, video = Levels(), steps()
+    spotter = EmbeddingWindows(embedder)
+    spot("1", video, spotter=spotter)
+    asked = embedder.asked
+    again = spot("0.5", video, spotter=spotter)
+    assert embedder.asked == asked
+    anew = spot("0.5", video, spotter=EmbeddingWindows(Levels()))
+    assert [one.score for one in again] == [one.score for one in anew]
+    spot("0.5", poses(100), spotter=spotter)
+    assert embedder.asked > asked
+
+
+def test_of_very_many_windows_only_the_best_are_candidates() -> None:
+    few = EmbeddingWindows(Levels(), most=5).candidates("0.3", steps())
+    every = EmbeddingWindows(Levels()).candidates("0.3", steps())
+    assert sorted(one.score for one in few) == sorted(one.score for one in every)[-5:]
+
+
+def test_a_word_that_the_space_does_not_know_is_refused() -> None:
+    with pytest.raises(InputError, match="'house' is nothing at all in the space 'levels': look for something else"):
+        spot("house", steps(), spotter=EmbeddingWindows(Levels()))
+    with pytest.raises(InputError, match=r"'pose-descriptor:16:0\\.5' has no words"):
+        spot("house", steps(), spotter=EmbeddingWindows(PoseDescriptor()))
+
+
+def test_least_needs_a_calibration() -> None:
+    with pytest.raises(InputError, match="this spotter is not calibrated"):
+        spot("1", steps(), spotter=EmbeddingWindows(Levels()), least=0.5)
+    assert spot("1", steps(), spotter=EmbeddingWindows(Levels(), (-5.0, 10.0)), least=0.5)
+
+
+def test_calibration_states_how_often_spots_are_right() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=4000)
+    right = rng.random(4000) < state(scores, (-1.0, 2.0))
+    spots = [Spot(0, 1, score) for score in scores.tolist()]
+    found = [((Span(0, 1),) if one else (Span(5, 6),), (each,)) for each, one in zip(spots, right, strict=True)]
+    assert fit_calibration(found) == pytest.approx((-1.0, 2.0), abs=0.15)
+    with pytest.raises(InputError, match="0 of 1 spots are right"):
+        fit_calibration([((), (Spot(0, 1, 0.5),))])
+
+
+def test_a_clip_is_cut_to_the_time_that_hands_are_up() -> None:
+    clip, span = signed(0)
+    assert trim(clip).duration == pytest.approx(span.duration + 0.4, abs=0.3)
+    bare = poses()
+    assert trim(bare) is bare  # no elbows

@@ -6,16 +6,22 @@ ones, and says how likely each is right.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float, Float64, Int
 
-from seasign.types import InputError, Poses, Span
+from seasign.calibration import fit_weights
+from seasign.embedding import Embedder, compare, embed_signs, embed_text
+from seasign.posterior import iou
+from seasign.segmentation import bouts, height
+from seasign.types import Embeddings, InputError, Poses, Sign, Span
 
 NAN = float("nan")
 OVERLAP = 0.3  # temporal IoU with a better spot above which one is the same place
+RIGHT = 0.5  # temporal IoU with a sign of the query from which a spot is right
+TEMPO = 2.0  # a sign is at most so many times as fast as another of its kind, or as slow
 
 Query = str | tuple[Poses, ...]  # a word, or examples of one sign
 
@@ -25,7 +31,10 @@ class Spot(Span):
     """Where a query may occur."""
 
     score: float  # the spotter's own; higher is better
-    probability: float = NAN  # that the query is there: IoU of at least .5 with one that is signed; NaN: not calibrated
+    probability: float = NAN  # that it is right: IoU of at least .5 with a sign of the query; NaN: not calibrated
+
+
+Found = tuple[Sequence[Span], Sequence[Spot]]  # where a query is signed in a video, and where it was spotted
 
 
 @runtime_checkable
@@ -34,7 +43,7 @@ class Spotter(Protocol):
 
     @property
     def calibration(self) -> tuple[float, float]:
-        """The weights of 1 and of the score in the logit of a spot's probability."""
+        """The weights of 1 and of the score in the logit of a spot's probability; NaN as long as they are not known."""
 
     def candidates(self, query: Query, poses: Poses) -> tuple[Spot, ...]:
         """Places in seconds from the first frame, in any order; they may overlap, and scores compare between videos.
@@ -57,13 +66,13 @@ def spot(
     Args:
         query: A word, if the spotter knows words, or examples of one sign, each trimmed to it as far as that is known.
         best: At most so many; None: all that the spotter proposes.
-        least: Probability below which a place is left out.
+        least: Probability below which a place is left out; anything but 0 needs a spotter that is calibrated.
         overlap: Places share at most this temporal IoU.
     Returns:
         Seconds from the first frame of the poses; `segmentation.in_video` turns them into those of the video.
     Raises:
         InputError: The query is empty, shows no hand or is longer than the video; the video has no frames or shows no
-            hand; or as the spotter: a word that it does not know, a score that is not finite.
+            hand; a score is not finite, or not calibrated; or as the spotter, such as of a word that it does not know.
     """
     check_query(query, poses)
     return rank(spotter.candidates(query, poses), spotter.calibration, best=best, least=least, overlap=overlap)
@@ -88,7 +97,9 @@ def rank(
     own = np.array([each.probability for each in candidates], float)
     probability = np.where(np.isnan(own), state(scores, calibration), own)
     spans = np.array([(each.start, each.end) for each in candidates], float).reshape(-1, 2)
-    likely = np.flatnonzero(probability >= least)
+    if least > 0 and np.isnan(probability).any():
+        raise InputError("this spotter is not calibrated: ask for the best spots, not for those of some probability")
+    likely = np.flatnonzero(~(probability < least))
     kept = likely[suppress(spans[likely], scores[likely], best=best, overlap=overlap)]
     return tuple(replace(candidates[row], probability=float(probability[row])) for row in kept.tolist())
 
@@ -97,6 +108,30 @@ def state(scores: Float64[np.ndarray, " spots"], calibration: tuple[float, float
     """The probabilities of scores."""
     stated: Float64[np.ndarray, " spots"] = (1 + np.tanh((calibration[0] + calibration[1] * scores) / 2)) / 2
     return stated
+
+
+def fit_calibration(found: Sequence[Found]) -> tuple[float, float]:
+    """The calibration that suits spots whose truth is known, by logistic regression.
+
+    Args:
+        found: Of every query and video, as `spot` gives them, with as many spots as one means to look at.
+    Raises:
+        InputError: All of the spots are right, or none.
+    """
+    spots = [one for _, some in found for one in some]
+    right = np.array([is_right(one, signs) for signs, some in found for one in some], bool)
+    if right.all() or not right.any():
+        raise InputError(
+            f"{int(right.sum())} of {len(right)} spots are right: a calibration is learned from both kinds"
+        )
+    first, second = fit_weights(np.array([[one.score] for one in spots], float), right, ridge=1.0)
+    return first, second
+
+
+def is_right(spotted: Span, signs: Sequence[Span]) -> bool:
+    """Whether a spot overlaps a sign of its query by half."""
+    spans = np.array([(sign.start, sign.end) for sign in signs], float).reshape(-1, 2)
+    return bool((iou(np.array([spotted.start, spotted.end], float), spans) >= RIGHT).any())
 
 
 def suppress(
@@ -113,15 +148,6 @@ def suppress(
         kept.append(int(left[0]))
         left = left[1:][iou(spans[left[0]], spans[left[1:]]) <= overlap]
     return np.array(kept, int)
-
-
-def iou(span: Float64[np.ndarray, "2"], others: Float64[np.ndarray, "spans 2"]) -> Float64[np.ndarray, " spans"]:
-    """Temporal intersection over union of a span with each of others; 0 where neither lasts."""
-    shared = np.minimum(span[1], others[:, 1]) - np.maximum(span[0], others[:, 0])
-    shared = np.maximum(shared, 0)
-    union = (span[1] - span[0]) + (others[:, 1] - others[:, 0]) - shared
-    found: Float64[np.ndarray, " spans"] = np.divide(shared, union, out=np.zeros(len(others)), where=union > 0)
-    return found
 
 
 def check_query(query: Query, poses: Poses) -> None:
@@ -146,6 +172,96 @@ def check_hands(poses: Poses, what: str) -> None:
     if not len(poses.xyz):
         raise InputError(f"{what} {'have' if what.endswith('poses') else 'has'} no frames")
     hands = [column for column, name in enumerate(poses.landmarks) if "hand" in name.partition(".")[0].lower()]
-    points = poses.xyz[:, hands] if hands else poses.xyz
-    if np.isnan(points[..., 0]).all():
-        raise InputError(f"none of {len(points)} frames of {what} shows a hand: there is no signing to look at")
+    if all(np.isnan(poses.xyz[:, column, 0]).all() for column in hands or range(len(poses.landmarks))):
+        raise InputError(f"none of {len(poses.xyz)} frames of {what} shows a hand: there is no signing to look at")
+
+
+def trim(poses: Poses) -> Poses:
+    """A clip of one sign, cut to the longest time that a hand is up; all of it where there is no elbow to tell by.
+
+    Raises:
+        InputError: There are no shoulders or no wrists in it.
+    """
+    if not any("elbow" in name.lower() for name in poses.landmarks):
+        return poses
+    spans = bouts(height(poses), poses.fps).tolist()
+    first, stop = max(spans, key=lambda span: span[1] - span[0], default=(0, len(poses.xyz)))
+    return replace(poses, xyz=poses.xyz[first:stop], confidence=poses.confidence[first:stop])
+
+
+# Over any embedder ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EmbeddingWindows:
+    """A spotter over an embedder: windows of several lengths, by the cosine of their vectors with that of the query.
+
+    The vector of a word is that of its text, and all windows are looked at; that of examples is the mean of theirs at a
+    length of 1, and windows of lengths that their mean allows are, by `TEMPO`. The windows of the poses that were
+    looked at last are kept, so that a second query costs no more than comparing.
+    """
+
+    embedder: Embedder
+    calibration: tuple[float, float] = (NAN, NAN)  # of this embedder: see `fit_calibration`
+    lengths: tuple[float, ...] = (0.4, 0.65, 1.0, 1.5)  # of windows, in seconds
+    step: float = 0.25  # from a window to the next, in its length
+    most: int = 1000  # candidates: the best
+    _kept: list[tuple[Poses, Embeddings, Float64[np.ndarray, "windows 2"]]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
+
+    def candidates(self, query: Query, poses: Poses) -> tuple[Spot, ...]:
+        """The windows that are nearest to the query.
+
+        Raises:
+            InputError: As the embedder; or the query is nothing at all in its space, such as a word that it does not
+                know.
+        """
+        wanted, seconds = self._embed(query)
+        vectors, spans = self.windows(poses)
+        rows = np.arange(len(spans))
+        if seconds is not None:
+            lengths = np.round(spans[:, 1] - spans[:, 0], 9)
+            off = np.abs(np.log(lengths / seconds))
+            rows = np.flatnonzero(off <= max(np.log(TEMPO), off.min(initial=np.inf)))
+        scores = compare(wanted, vectors)[0][rows]
+        if len(scores) > self.most:
+            near = np.argpartition(-scores, self.most)[: self.most]
+            rows, scores = rows[near], scores[near]
+        return tuple(
+            Spot(start, end, score) for (start, end), score in zip(spans[rows].tolist(), scores.tolist(), strict=True)
+        )
+
+    def windows(self, poses: Poses) -> tuple[Embeddings, Float64[np.ndarray, "windows 2"]]:
+        """The vectors of all windows, at a length of 1, and their times. The last of a length ends with the poses."""
+        if self._kept and self._kept[0][0] is poses:
+            return self._kept[0][1:]
+        starts = []
+        for length in self.lengths:
+            if length <= poses.duration:
+                first = np.arange(0, poses.duration - length, self.step * length)
+                starts += [(one, one + length) for one in (*first.tolist(), poses.duration - length)]
+        spans = np.array(starts or [(0.0, poses.duration)])
+        found = _unit(embed_signs(poses, [Sign(start, end) for start, end in spans.tolist()], self.embedder))
+        self._kept[:] = [(poses, found, spans)]
+        return found, spans
+
+    def _embed(self, query: Query) -> tuple[Embeddings, float | None]:
+        """A vector, and how long the sign lasts if that is known."""
+        if isinstance(query, str):
+            found, seconds = embed_text([query], self.embedder), None
+        else:
+            signs = [trim(example) for example in query]
+            seconds = float(np.mean([sign.duration for sign in signs]))
+            each = [_unit(embed_signs(sign, [Sign(0.0, sign.duration)], self.embedder)) for sign in signs]
+            found = replace(each[0], vectors=np.mean([one.vectors for one in each], axis=0))
+        if not found.vectors.any():
+            what = f"{query!r} is" if isinstance(query, str) else "the examples are"
+            raise InputError(f"{what} nothing at all in the space {found.space!r}: look for something else")
+        return _unit(found), seconds
+
+
+def _unit(embeddings: Embeddings) -> Embeddings:
+    """Vectors at a length of 1; 0 stays."""
+    lengths: Float[np.ndarray, "items 1"] = np.linalg.norm(embeddings.vectors, axis=1, keepdims=True)
+    return replace(embeddings, vectors=embeddings.vectors / np.maximum(lengths, 1e-9))

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
 from seasign.metrics.counts import NANOSECOND
-from seasign.spotting import Spot, iou
+from seasign.posterior import iou
+from seasign.spotting import Found, Spot
 from seasign.types import InputError, Span, plain_values
 
 THRESHOLDS = (0.3, 0.5)  # temporal IoU from which a sign is found
@@ -106,9 +107,6 @@ def _divide(part: Float64[np.ndarray, " draws"], whole: Float64[np.ndarray, " dr
     """NaN of nothing."""
     found: Float64[np.ndarray, " draws"] = np.divide(part, whole, out=np.full(len(part), NAN), where=whole > 0)
     return found
-
-
-Found = tuple[Sequence[Span], Sequence[Spot]]  # where a query is signed in a video, and where it was spotted
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ STAGES = {
     "embedding",
     "explanation",
     "glosses",
+    "indexing",
     "lag",
     "legality",
     "metrics",
@@ -90,6 +91,11 @@ def test_training_knows_everything_but_commands_and_the_loop_no_model():
 def test_corpora_know_only_types_and_formats():
     for path in (SOURCE / "corpora").glob("*.py"):
         assert imports_of(path) <= {"types", "formats", "corpora"}, path.name
+
+
+def test_stores_know_the_stage_that_they_serve_and_files():
+    for path in (SOURCE / "stores").glob("*.py"):
+        assert imports_of(path) <= {"types", "formats", "stores", "indexing", "retrieval", "embedding"}, path.name
 
 
 def test_every_module_has_its_place():

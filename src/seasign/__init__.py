@@ -8,6 +8,7 @@ from seasign.decoding import Argmax, Decoded, Decoder, Likeliest, SemiMarkov, Th
 from seasign.embedding import Embedder, compare, embed_signs, embed_text
 from seasign.explanation import explain, parse_report
 from seasign.formats import pins, read, read_cues, read_embeddings, read_poses, read_preset, read_signs, write
+from seasign.indexing import Filters, Match, VectorIndex, Video, Window, find_windows, index
 from seasign.lag import estimate_lag
 from seasign.legality import Legality, check_nothing_lost, legalize, place_dropped
 from seasign.metrics import (
@@ -41,6 +42,7 @@ from seasign.report_page import SCHEMA, dump_report, render_report
 from seasign.retrieval import Hit, search
 from seasign.segmentation import TRAINING_FREE, Segmenter, TrainingFree, gate, merge, phrases, segment
 from seasign.spotting import Spot, Spotter, spot
+from seasign.stores import open_index, settle
 from seasign.synthesis import Episode, synthesize
 from seasign.timeline import draw_timeline
 from seasign.training import Trained, train
@@ -94,6 +96,7 @@ __all__ = [
     "Episode",
     "Evaluation",
     "Example",
+    "Filters",
     "Found",
     "GlossScores",
     "Guesses",
@@ -104,6 +107,7 @@ __all__ = [
     "Lag",
     "Legality",
     "Likeliest",
+    "Match",
     "Normalization",
     "Poses",
     "Preset",
@@ -126,9 +130,12 @@ __all__ = [
     "Trained",
     "TrainingFree",
     "Tuning",
+    "VectorIndex",
     "Verdict",
+    "Video",
     "Vocabulary",
     "Walk",
+    "Window",
     "WindowFeatures",
     "WindowGuesses",
     "align",
@@ -157,11 +164,14 @@ __all__ = [
     "evaluate_retrieval",
     "explain",
     "find_dropped",
+    "find_windows",
     "gate",
     "give_verdict",
+    "index",
     "join_neighbours",
     "legalize",
     "merge",
+    "open_index",
     "parse_report",
     "phrases",
     "pins",
@@ -176,6 +186,7 @@ __all__ = [
     "render_report",
     "search",
     "segment",
+    "settle",
     "shift",
     "spot",
     "summarize",

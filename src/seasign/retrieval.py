@@ -1,4 +1,4 @@
-"""A text or a sign -> the nearest of many. Exact, in memory.
+"""A text or a sign -> the nearest of many. Exact, in memory or in a file that is mapped there.
 
 Every score is the dot product of two vectors in one space. Nothing is assumed of their lengths.
 """
@@ -22,25 +22,33 @@ class Hit:
     score: float
 
 
-def search(query: Embeddings, among: Embeddings, *, best: int = 10) -> tuple[tuple[Hit, ...], ...]:
+def search(
+    query: Embeddings, among: Embeddings, *, best: int = 10, rows: Int[np.ndarray, " _"] | None = None
+) -> tuple[tuple[Hit, ...], ...]:
     """The `best` rows for every query, best first; of equal ones the earlier.
 
+    Args:
+        rows: Those that are looked at, ascending; None: all.
     Raises:
         InputError: As `compare`: the two are in different spaces; or a score is not finite.
     """
     found = [(np.empty(0, int), np.empty(0))] * len(query.vectors)
-    for first in range(0, max(1, len(among.vectors)), ROWS):
-        part = compare(query, Embeddings(among.vectors[first : first + ROWS], among.space))
+    count = len(among.vectors) if rows is None else len(rows)
+    for first in range(0, max(1, count), ROWS):
+        block = slice(first, first + ROWS)
+        some = among.vectors[block if rows is None else rows[block]]
+        part = compare(query, Embeddings(some, among.space))
         if not np.isfinite(part).all():
             raise InputError("there are vectors that hold numbers which are not finite: embed again")
-        for number, (row, (rows, scores)) in enumerate(zip(part, found, strict=True)):
+        for number, (row, (places, scores)) in enumerate(zip(part, found, strict=True)):
             near = _nearest(row, best)
-            rows, scores = np.concatenate((rows, near + first)), np.concatenate((scores, row[near]))
-            kept = np.lexsort((rows, -scores))[:best]
-            found[number] = rows[kept], scores[kept]
+            own = near + first if rows is None else rows[block][near]
+            places, scores = np.concatenate((places, own)), np.concatenate((scores, row[near]))
+            kept = np.lexsort((places, -scores))[:best]
+            found[number] = places[kept], scores[kept]
     return tuple(
-        tuple(Hit(row, score) for row, score in zip(rows.tolist(), scores.tolist(), strict=True))
-        for rows, scores in found
+        tuple(Hit(row, score) for row, score in zip(places.tolist(), scores.tolist(), strict=True))
+        for places, scores in found
     )
 
 

@@ -22,6 +22,7 @@ STAGES = {
     "decoding",
     "embedding",
     "explanation",
+    "contact_sheet",
     "glosses",
     "indexing",
     "lag",
@@ -38,6 +39,7 @@ STAGES = {
     "spotting",
     "synthesis",
     "timeline",
+    "translation",
     "tuning",
     "uncertainty",
 }
@@ -77,7 +79,7 @@ def test_a_stage_imports_no_command_and_no_model(stage):
 
 @pytest.mark.parametrize("path", sorted((SOURCE / "models").glob("*.py")), ids=lambda path: path.stem)
 def test_models_know_types_formats_and_how_tags_are_read(path):
-    assert imports_of(path) <= {"types", "formats", "models", "segmentation", "decoding", "spotting"}
+    assert imports_of(path) <= {"types", "formats", "models", "segmentation", "decoding", "spotting", "translation"}
 
 
 def test_training_knows_everything_but_commands_and_the_loop_no_model():

@@ -187,19 +187,20 @@ def test_cues_of_other_times_are_read_by_what_they_share():
 def test_intervals_hold_the_score_and_are_wider_by_groups():
     golden = GOLDEN["slt"]
     counted = count_translation(golden["refs"], golden["hyps"])
-    low, high = bootstrap_texts(counted, draws=200)
-    score = evaluate_translation(golden["refs"], golden["hyps"])
-    assert all(a < b < c for a, b, c in zip(low.bleu, score.bleu, high.bleu, strict=True))
-    assert low.chrf < score.chrf < high.chrf
-    assert low == bootstrap_texts(counted, draws=200)[0], "the same draws for the same seed"
+    intervals = bootstrap_texts(counted, draws=200)
+    scores = evaluate_translation(golden["refs"], golden["hyps"]).as_json()
+    assert {name: it.value for name, it in intervals.items()}.items() <= scores.items()
+    assert all(it.low < it.value < it.high for it in intervals.values())
+    assert intervals == bootstrap_texts(counted, draws=200), "the same draws for the same seed"
     golden = GOLDEN["islr"]
     names = count_isolated(golden["refs"], golden["hyps"])
-    alone, by_class = (bootstrap_texts(names, groups=it) for it in (None, golden["refs"]))
-    assert by_class[1].per_instance - by_class[0].per_instance > alone[1].per_instance - alone[0].per_instance
+    alone, by_class = (bootstrap_texts(names, groups=it)["per_instance"] for it in (None, golden["refs"]))
+    assert by_class.high - by_class.low > alone.high - alone.low
     glosses = count_glosses(GOLDEN["cslr"]["refs"], GOLDEN["cslr"]["hyps"])
-    low, high = bootstrap_texts(glosses, draws=200)
-    assert low["wer"] < GOLDEN["cslr"]["wer"] < high["wer"]
+    wer = bootstrap_texts(glosses, draws=200)["wer"]
+    assert wer.low < wer.value < wer.high
+    assert wer.value == pytest.approx(GOLDEN["cslr"]["wer"], abs=1e-6)
     with pytest.raises(InputError, match="150 sentences have 1 groups"):
         bootstrap_texts(names, groups=["a"])
     with pytest.warns(InputWarning, match="no interval"):
-        assert math.isnan(bootstrap_texts(count_isolated(["a"], ["a"]))[0].per_class)
+        assert math.isnan(bootstrap_texts(count_isolated(["a"], ["a"]))["per_class"].low)

@@ -21,8 +21,15 @@ from seasign.metrics import (
     evaluate_retrieval,
     find_dropped,
 )
-from seasign.metrics.glosses import GlossScores, evaluate_glosses
+from seasign.metrics.glosses import GlossScores, WordErrors, evaluate_glosses, evaluate_words
 from seasign.metrics.retrieval import RetrievalScores
+from seasign.metrics.translation import (
+    IsolatedScores,
+    TranslationScores,
+    evaluate_isolated,
+    evaluate_translation,
+    join_cues,
+)
 from seasign.pose_estimation import estimate_poses
 from seasign.recognition import (
     Guesses,
@@ -47,6 +54,7 @@ from seasign.synthesis import Episode, synthesize
 from seasign.timeline import draw_timeline
 from seasign.training import Trained, train
 from seasign.training.cotraining import Cotrained, cotrain
+from seasign.translation import Translated, Translation, Translator, translate
 from seasign.tuning import Tuning, tune
 from seasign.types import (
     Alignment,
@@ -104,6 +112,7 @@ __all__ = [
     "InputError",
     "InputWarning",
     "Interval",
+    "IsolatedScores",
     "Lag",
     "Legality",
     "Likeliest",
@@ -129,6 +138,10 @@ __all__ = [
     "Threshold",
     "Trained",
     "TrainingFree",
+    "Translated",
+    "Translation",
+    "TranslationScores",
+    "Translator",
     "Tuning",
     "VectorIndex",
     "Verdict",
@@ -138,6 +151,7 @@ __all__ = [
     "Window",
     "WindowFeatures",
     "WindowGuesses",
+    "WordErrors",
     "align",
     "assign",
     "bootstrap",
@@ -160,14 +174,18 @@ __all__ = [
     "evaluate_baselines",
     "evaluate_drops",
     "evaluate_glosses",
+    "evaluate_isolated",
     "evaluate_recognition",
     "evaluate_retrieval",
+    "evaluate_translation",
+    "evaluate_words",
     "explain",
     "find_dropped",
     "find_windows",
     "gate",
     "give_verdict",
     "index",
+    "join_cues",
     "join_neighbours",
     "legalize",
     "merge",
@@ -192,6 +210,7 @@ __all__ = [
     "summarize",
     "synthesize",
     "train",
+    "translate",
     "tune",
     "tune_recognition",
     "write",

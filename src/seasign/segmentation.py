@@ -329,7 +329,7 @@ def smooth(track: Float[np.ndarray, "frames"], fps: Fraction, seconds: float = 0
 
 
 class _Side(NamedTuple):
-    """The names of one side's landmarks, MediaPipe's and OpenPose's; a layout has those that it has."""
+    """The names of one side's landmarks, MediaPipe's, OpenPose's and COCO-WholeBody's: a layout has those it has."""
 
     shoulder: tuple[str, ...]
     elbow: tuple[str, ...]
@@ -341,12 +341,13 @@ class _Side(NamedTuple):
 def _side(side: str) -> _Side:
     body, body_2d = f"POSE_LANDMARKS.{side.upper()}_", f"pose_keypoints_2d.{side[0].upper()}"
     fingers, fingers_2d = f"{side.upper()}_HAND_LANDMARKS.", f"hand_{side}_keypoints_2d."
+    coco, coco_fingers = f"COCO_BODY.{side.upper()}_", f"COCO_{side.upper()}_HAND."
     return _Side(
-        shoulder=(f"{body}SHOULDER", f"{body_2d}Shoulder"),
-        elbow=(f"{body}ELBOW", f"{body_2d}Elbow"),
-        hand=(*(f"{body}{point}" for point in ("WRIST", "PINKY", "INDEX", "THUMB")), f"{body_2d}Wrist"),
-        wrist=(f"{fingers}WRIST", f"{fingers_2d}BASE"),
-        fingers=(fingers, fingers_2d),
+        shoulder=(f"{body}SHOULDER", f"{body_2d}Shoulder", f"{coco}SHOULDER"),
+        elbow=(f"{body}ELBOW", f"{body_2d}Elbow", f"{coco}ELBOW"),
+        hand=(*(f"{body}{point}" for point in ("WRIST", "PINKY", "INDEX", "THUMB")), f"{body_2d}Wrist", f"{coco}WRIST"),
+        wrist=(f"{fingers}WRIST", f"{fingers_2d}BASE", f"{coco_fingers}WRIST"),
+        fingers=(fingers, fingers_2d, coco_fingers),
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -236,13 +235,13 @@ def bootstrap_texts(
     seed: int = 0,
     draws: int = 2000,
     level: float = 0.95,
-) -> tuple[Any, Any]:
-    """The low and the high end of the interval of every score of translations, glosses or names of single signs.
+) -> dict[str, Interval]:
+    """Every score of translations, glosses or names of single signs, and its interval over other sentences like these.
 
     Sentences are drawn, and what was counted of them is pooled as always; NaN, with a warning, where there is one.
 
     Args:
-        counted: What `count_translation`, `count_glosses` or `count_isolated` gave, whose `named` makes both ends.
+        counted: What `count_translation`, `count_glosses` or `count_isolated` gave.
         groups: The video or signer of every sentence, to draw those; None draws sentences one by one, which is too
             narrow where a video has several.
     Raises:
@@ -252,15 +251,17 @@ def bootstrap_texts(
         raise InputError(f"{counted.number} sentences have {len(groups)} groups: give one to each")
     each = np.arange(counted.number) if groups is None else np.unique(np.array(groups), return_inverse=True)[1]
     number, rng = int(each.max()) + 1, np.random.default_rng(seed)
+    values = counted.pool(np.ones((1, counted.number), int))[0]
     if number == 1:
         warnings.warn("one sentence or group says nothing about others: no interval", InputWarning, stacklevel=2)
-        empty = np.full(counted.pool(np.ones((1, counted.number), int)).shape[1], math.nan).tolist()
-        return counted.named(empty), counted.named(empty)
-    some, tail = max(1, BLOCK // counted.number), _tail(number, level)
-    sizes = [min(some, draws - done) for done in range(0, draws, some)]
-    pooled = [counted.pool(rng.multinomial(number, np.full(number, 1 / number), size)[:, each]) for size in sizes]
-    low, high = np.nanquantile(np.concatenate(pooled), (tail, 1 - tail), axis=0).tolist()
-    return counted.named(low), counted.named(high)
+        ends = np.full((2, len(values)), math.nan)
+    else:
+        some, tail = max(1, BLOCK // counted.number), _tail(number, level)
+        sizes = [min(some, draws - done) for done in range(0, draws, some)]
+        pooled = [counted.pool(rng.multinomial(number, np.full(number, 1 / number), size)[:, each]) for size in sizes]
+        ends = np.nanquantile(np.concatenate(pooled), (tail, 1 - tail), axis=0)
+    rows = zip(counted.names, values.tolist(), *ends.tolist(), strict=True)
+    return {name: Interval(value, low, high, level) for name, value, low, high in rows}
 
 
 def compare_runs(

@@ -27,6 +27,7 @@ from seasign.embedding import Embedder
 from seasign.formats.disk import sha256
 from seasign.models import features
 from seasign.segmentation import Segmenter
+from seasign.translation import Translator
 from seasign.types import InputError, InputWarning
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = [
     "load",
     "load_embedder",
     "load_segmenter",
+    "load_translator",
     "pull",
     "verify",
 ]
@@ -57,6 +59,7 @@ FAMILIES = {  # `model` in config.json -> its module and class, and tensors that
     ),
     "cslr2": ("cslr2", "Cslr2", {"video_encoder.cls_token", "video_token_ll.weight", "text_word_ll.weight"}),
     "gloss-text": ("gloss_text", "GlossText", {"gloss_text.projection"}),
+    "sigma": ("sigma", "Sigma", {"vision_first", "mt5.shared.weight"}),
 }
 
 
@@ -124,6 +127,20 @@ def load_embedder(checkpoint: str | Path) -> Embedder:
     found = load(checkpoint)
     if not isinstance(found, Embedder):
         raise InputError(f"{checkpoint}: finds signs, and embeds none: give it as a segmenter")
+    return found
+
+
+def load_translator(checkpoint: str | Path) -> Translator:
+    """As `load`, where a translator is needed.
+
+    Raises:
+        InputError: As `load`; or it translates nothing.
+    """
+    found = load(checkpoint)
+    if not isinstance(found, Translator):
+        raise InputError(
+            f"{checkpoint}: translates nothing; give the folder of a model that was fine-tuned to translate"
+        )
     return found
 
 

@@ -23,6 +23,7 @@ from seasign.cli.recognize import recognize
 from seasign.cli.search import evaluate_retrieval, search
 from seasign.cli.signing import estimate_poses, segment
 from seasign.cli.train import train
+from seasign.cli.translate import evaluate_translation, translate
 from seasign.cli.tuning import calibrate, tune
 from seasign.types import InputError, InputWarning
 
@@ -74,6 +75,8 @@ for command in (
     compare_runs,
     search,
     evaluate_retrieval,
+    translate,
+    evaluate_translation,
     checkpoints,
     train,
     cotrain,

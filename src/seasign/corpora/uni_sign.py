@@ -25,7 +25,8 @@ from seasign.types import InputError, InputWarning, Poses
 
 COLUMNS = ("name", "gloss", "text", "video_path", "pose")
 NEEDED = ("name", "text")
-PICKLES = (".gz", ".pkl", ".pickle", ".train", ".dev", ".test")  # how label files are named
+PICKLES = (".gz", ".pkl", ".train", ".dev", ".test")  # how pickles of labels are named
+LABELS = (*PICKLES, ".csv", ".jsonl")
 
 
 @dataclass(frozen=True)
@@ -54,25 +55,29 @@ class LabelledClip(Clip):
         return super().read()
 
 
-def read_labels(path: Path) -> tuple[Label, ...]:
+def read_labels(path: Path, *, outputs: bool = False) -> tuple[Label, ...]:
     """The labels in the order of the file.
 
+    Args:
+        outputs: What a model wrote: a text may be empty.
     Raises:
         InputError: It is no such file, or a pickle that carries code; a column is not known, or is missing; a name is
             there twice; a text is empty; a gloss is no text. The message has the line or the key.
     """
     suffix = path.suffix.lower()
     if suffix == ".csv":
-        rows = _table(path)
+        rows = _table(path, NEEDED[:1] if outputs else NEEDED)
     elif suffix == ".jsonl":
         rows = _lines(path)
     elif suffix in PICKLES:
         rows = _pickled(path)
     else:
-        raise InputError(f"{path}: expected labels in a file named *{' *'.join((*PICKLES, '.csv', '.jsonl'))}")
+        raise InputError(f"{path}: expected labels in a file named *{' *'.join(LABELS)}")
     labels, seen = [], dict[str, str]()
     for where, row in rows:
-        label = _label(where, row)
+        label = _label(where, {**row, "text": row.get("text") or ""} if outputs else row)
+        if not (label.text or outputs):
+            raise InputError(f"{where}: its text is empty: leave the clip out")
         if label.name in seen:
             raise InputError(f"{where}: {label.name!r} is there already, at {seen[label.name]}; keep one of them")
         seen[label.name] = where
@@ -142,8 +147,8 @@ def _label(where: str, row: Mapping[str, Any]) -> Label:
         if not isinstance(row.get(key), str | None):
             raise InputError(f"{where}: {key} is {row[key]!r:.40}, not a text")
     name, text = row["name"].strip(), " ".join(row["text"].split())
-    if not name or not text:
-        raise InputError(f"{where}: its {'text' if name else 'name'} is empty: leave the clip out")
+    if not name:
+        raise InputError(f"{where}: its name is empty")
     gloss = row.get("gloss") or ()
     glosses = gloss.split() if isinstance(gloss, str) else gloss
     if not isinstance(glosses, list | tuple) or not all(isinstance(it, str) and it.strip() for it in glosses):
@@ -160,13 +165,13 @@ def _pickled(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield f"{path}: {key!r:.60}", row
 
 
-def _table(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _table(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The same of a .csv, whose columns beyond those that are known are refused, too."""
     names = disk.read_text(path)[0].removeprefix("\ufeff").partition("\n")[0]
     there = [name.strip().strip('"').lower() for name in re.split(r"[,;\t]", names)]
     if unknown := [name for name in there if name not in COLUMNS]:
         raise InputError(f"{path}:1: has {unknown[0]!r}, which nobody here knows; the columns are {', '.join(COLUMNS)}")
-    yield from read_rows(path, COLUMNS, NEEDED)
+    yield from read_rows(path, COLUMNS, needed)
 
 
 def _lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from seasign.formats import disk
@@ -99,12 +100,17 @@ def read_rows(path: Path, columns: Sequence[str], needed: Sequence[str]) -> Iter
 
 
 def write(
-    path: Path, spans: Sequence[Span], *, alternatives: Sequence[Sequence[tuple[str, float]]] | None = None
+    path: Path,
+    spans: Sequence[Span],
+    *,
+    alternatives: Sequence[Sequence[tuple[str, float]]] | None = None,
+    also: Mapping[str, Sequence[float | str]] = MappingProxyType({}),
 ) -> None:
     """Write cues, or signs (also what has no gloss), as CSV or JSON by the suffix; seconds to the microsecond.
 
     Args:
         alternatives: What each sign may be besides, and how likely: a column that `read` passes over.
+        also: Other such columns, by name; numbers to four decimals.
     Raises:
         ValueError: A time or score is not finite.
     """
@@ -119,6 +125,10 @@ def write(
             as_json = [[gloss, round(float(p), 4)] for gloss, p in others]
             as_text = "; ".join(f"{gloss} {p:.4f}" for gloss, p in others)
             item["alternatives"] = as_json if path.suffix.lower() == ".json" else as_text
+    columns = (*columns, *also)
+    for name, values in also.items():
+        for item, value in zip(items, values, strict=True):
+            item[name] = value if isinstance(value, str) else round(float(value), 4)
     if path.suffix.lower() == ".json":
         content = json.dumps({"cues" if are_cues else "signs": items}, ensure_ascii=False, indent=1) + "\n"
     else:

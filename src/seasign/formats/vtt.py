@@ -1,6 +1,7 @@
 """WebVTT: everything but the times of the cues leaves as it came in."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from seasign.formats.disk import read_text, write_text
@@ -70,12 +71,15 @@ def read(path: Path, *, skip_broken: bool = False) -> Subtitles:
     return Subtitles(tuple(cues), cut(".vtt", encoding, text, spans))
 
 
-def write(path: Path, subtitles: Subtitles) -> None:
+def write(path: Path, subtitles: Subtitles, *, head: str = "", notes: Sequence[str] = ()) -> None:
     """Write a WebVTT file: the document it was read from with the times of the cues, else a new one.
 
     Times are rounded to the millisecond, half up; one that did not change stays as written. In a new file tags that
     WebVTT does not know and empty lines inside a cue are left out.
 
+    Args:
+        head: A comment at the top of a new file; players show none.
+        notes: A comment before every cue of a new file.
     Raises:
         InputError: The cues are not as many as in their document.
         OSError: `path` cannot be written; it is as it was.
@@ -85,8 +89,11 @@ def write(path: Path, subtitles: Subtitles) -> None:
     if document is not None:
         write_text(path, splice(document, times), document.encoding)
         return
-    blocks = ["WEBVTT\n"]
-    for cue, start, end in zip(subtitles.cues, times[::2], times[1::2], strict=True):
+    blocks = ["WEBVTT\n", *([_note(head)] if head else [])]
+    for cue, start, end, note in zip(
+        subtitles.cues, times[::2], times[1::2], notes or [""] * len(subtitles.cues), strict=True
+    ):
+        blocks += [_note(note)] if note else []
         name = " ".join(without_arrows(cue.id or "").split())
         settings = " ".join((cue.settings or "").split())
         if settings.startswith("X1:"):  # SubRip's coordinates
@@ -94,3 +101,8 @@ def write(path: Path, subtitles: Subtitles) -> None:
         timing = f"{format_stamp(start)} --> {format_stamp(end)} {settings}".rstrip()
         blocks.append(f"{name}\n{timing}\n{payload(cue.text, '.vtt')}\n".lstrip("\n"))
     write_text(path, "\n".join(blocks))
+
+
+def _note(text: str) -> str:
+    """A comment, which ends with its line."""
+    return f"NOTE {' '.join(without_arrows(text).split())}\n"

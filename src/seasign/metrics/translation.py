@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -55,13 +55,16 @@ class IsolatedScores:
 class Counted(Protocol):
     """What was counted of each sentence or sign: `uncertainty.bootstrap_texts` draws them anew."""
 
-    number: int
+    @property
+    def number(self) -> int:
+        """Of the items."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the scores."""
 
     def pool(self, weights: Int[np.ndarray, "draws items"]) -> Float[np.ndarray, "draws scores"]:
         """The scores where each item counts as often as its weight says."""
-
-    def named(self, scores: Sequence[float]) -> Any:
-        """One row of these."""
 
 
 def evaluate_translation(
@@ -86,7 +89,8 @@ def evaluate_translation(
         of Uni-Sign and Sigma (mpuu00001/Sigma @ 91cae80). Differs: an empty translation scores 0 where `rouge` stops.
     """
     counted = count_translation(reference, estimate, tokenize=tokenize)
-    return counted.named(counted.pool(np.ones((1, counted.number), int))[0].tolist())
+    one, two, three, four, chrf, rouge, plain = counted.pool(np.ones((1, counted.number), int))[0].tolist()
+    return TranslationScores(counted.number, (one, two, three, four), chrf, rouge, plain, tokenize)
 
 
 def evaluate_isolated(reference: Sequence[str], estimate: Sequence[str]) -> IsolatedScores:
@@ -96,7 +100,8 @@ def evaluate_isolated(reference: Sequence[str], estimate: Sequence[str]) -> Isol
         InputError: As `evaluate_translation`.
     """
     counted = count_isolated(reference, estimate)
-    return counted.named(counted.pool(np.ones((1, counted.number), int))[0].tolist())
+    scores = counted.pool(np.ones((1, counted.number), int))[0].tolist()
+    return IsolatedScores(counted.number, int(counted.classes.max()) + 1, *scores)
 
 
 def join_cues(reference: Sequence[Cue], estimate: Sequence[Cue]) -> tuple[str, ...]:
@@ -144,7 +149,6 @@ def count_translation(
     words = [(part(a).split(), part(b).split()) for a, b in zip(true, found, strict=True)]
     return CountedTranslation(
         len(true),
-        tokenize,
         (*bleus, chrf),
         np.array(bleus[-1]._extract_corpus_statistics(found, [true]), dtype=np.int64),
         np.array(chrf._extract_corpus_statistics(found, [true]), dtype=np.int64),
@@ -156,15 +160,15 @@ def count_translation(
 class CountedTranslation:
     """What was counted of every sentence."""
 
+    names: ClassVar = (*(f"bleu_{n}" for n in ORDERS), "chrf", "rouge_l", "rouge_l_plain")
     number: int
-    tokenization: str
     measures: tuple[Any, ...]  # of sacrebleu: BLEU of orders 1 to 4, chrF
     bleu: Int[np.ndarray, "sentences 10"]  # length, that of the reference, n-grams that match, n-grams
     chrf: Int[np.ndarray, "sentences counts"]
     rouge: Float[np.ndarray, "sentences 2"]
 
     def pool(self, weights: Int[np.ndarray, "draws items"]) -> Float[np.ndarray, "draws scores"]:
-        """BLEU-1 to 4, chrF, both ROUGE-L."""
+        """As `names`."""
         bleus, ours = weights @ self.bleu, weights @ self.rouge / weights.sum(axis=1, keepdims=True)
         last = 2 + ORDERS[-1]
         parts = [np.hstack((bleus[:, : 2 + n], bleus[:, last : last + n])) for n in ORDERS] + [weights @ self.chrf]
@@ -173,11 +177,6 @@ class CountedTranslation:
             for measure, part in zip(self.measures, parts, strict=True)
         ]
         return np.column_stack((*theirs, ours))
-
-    def named(self, scores: Sequence[float]) -> TranslationScores:
-        """One row of these."""
-        one, two, three, four, chrf, rouge, plain = scores
-        return TranslationScores(self.number, (one, two, three, four), chrf, rouge, plain, self.tokenization)
 
 
 def count_isolated(reference: Sequence[str], estimate: Sequence[str]) -> "CountedIsolated":
@@ -195,21 +194,17 @@ def count_isolated(reference: Sequence[str], estimate: Sequence[str]) -> "Counte
 class CountedIsolated:
     """Whether each sign was named exactly, and the number of its text."""
 
+    names: ClassVar = ("per_instance", "per_class")
     number: int
     right: np.ndarray
     classes: Int[np.ndarray, " items"]
 
     def pool(self, weights: Int[np.ndarray, "draws items"]) -> Float[np.ndarray, "draws scores"]:
-        """Per instance, per class: of the classes that were drawn."""
+        """As `names`; per class: of the classes that were drawn."""
         each = np.eye(self.classes.max() + 1, dtype=int)[self.classes]
         asked, hit = weights @ each, (weights * self.right) @ each
         share = np.where(asked, hit / np.maximum(asked, 1), np.nan)
         return 100 * np.column_stack((hit.sum(axis=1) / asked.sum(axis=1), np.nanmean(share, axis=1)))
-
-    def named(self, scores: Sequence[float]) -> IsolatedScores:
-        """One row of these."""
-        per_instance, per_class = scores
-        return IsolatedScores(self.number, int(self.classes.max()) + 1, per_instance, per_class)
 
 
 def count_glosses(reference: Sequence[str], estimate: Sequence[str]) -> "CountedGlosses":
@@ -227,18 +222,15 @@ def count_glosses(reference: Sequence[str], estimate: Sequence[str]) -> "Counted
 class CountedGlosses:
     """Words, deletions, insertions, substitutions and least edits of every sentence."""
 
+    names: ClassVar = ("wer", "deletions", "insertions", "substitutions", "least_wer")
     number: int
     counts: Int[np.ndarray, "sentences 5"]
 
     def pool(self, weights: Int[np.ndarray, "draws items"]) -> Float[np.ndarray, "draws scores"]:
-        """Error rate, deletions, insertions, substitutions and least edits, percent of the words."""
+        """As `names`, percent of the words."""
         words, *errors = (weights @ self.counts).T
         rates: Float[np.ndarray, "draws 5"] = 100 * np.column_stack((sum(errors[:3]), *errors)) / words[:, None]
         return rates
-
-    def named(self, scores: Sequence[float]) -> dict[str, float]:
-        """One row of these."""
-        return dict(zip(("wer", "deletions", "insertions", "substitutions", "least_wer"), scores, strict=True))
 
 
 def rouge_l(reference: Sequence[str], estimate: Sequence[str]) -> float:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seasign.formats import pose
-from seasign.models.body_parts import COCO_WHOLEBODY, HOLISTIC, PARTS, adjacency, normalize, parts_of
+from seasign.formats.coco import COCO_WHOLEBODY
+from seasign.models.body_parts import HOLISTIC, PARTS, adjacency, normalize, parts_of
 from seasign.models.features import BODY, HANDS
 from seasign.types import InputError, InputWarning, Poses
 

@@ -12,6 +12,7 @@ import pytest
 
 from seasign.corpora.uni_sign import read_clips, read_labels
 from seasign.formats import coco, pickles, read_poses
+from seasign.models.body_parts import parts_of
 from seasign.types import InputError, InputWarning
 
 GOLDEN = Path(__file__).parent / "golden" / "sigma" / "pose_parts.npz"
@@ -196,3 +197,15 @@ def test_another_pickle_is_no_keypoints(tmp_path):
         read_poses(packed(tmp_path / "a.pkl", ROWS))
     with pytest.raises(InputError, match="no landmark 'NOSE'"):
         read_poses(kept(tmp_path / "b.pkl"), ["NOSE"])
+
+
+@pytest.mark.parametrize("kind", ["hi", "mixed"])
+def test_keypoints_from_a_pickle_become_the_published_parts(tmp_path, kind):
+    with np.load(GOLDEN) as golden:
+        arrays = {name: golden[name] for name in golden.files if name.startswith(f"{kind}_")}
+    table = {"keypoints": list(arrays[f"{kind}_keypoints"][:, None]), "scores": list(arrays[f"{kind}_scores"][:, None])}
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(table))
+    parts = parts_of(read_poses(tmp_path / "a.pkl"))
+    for name, mine in parts.items():
+        theirs = next(value for key, value in arrays.items() if name in key.removeprefix(f"{kind}_"))
+        np.testing.assert_allclose(mine, theirs, atol=1e-5)

@@ -23,13 +23,13 @@ from seasign.types import InputError, InputWarning, Poses
 FPS = Fraction(25)  # what is taken where nobody says: the files do not
 SHARES = (1, 1)  # a picture of no known size: coordinates stay shares of it
 
-_BODY = (
+BODY = (
     "NOSE LEFT_EYE RIGHT_EYE LEFT_EAR RIGHT_EAR LEFT_SHOULDER RIGHT_SHOULDER LEFT_ELBOW RIGHT_ELBOW LEFT_WRIST "
     "RIGHT_WRIST LEFT_HIP RIGHT_HIP LEFT_KNEE RIGHT_KNEE LEFT_ANKLE RIGHT_ANKLE"
 ).split()
 _FEET = [f"{side}_{point}" for side in ("LEFT", "RIGHT") for point in ("BIG_TOE", "SMALL_TOE", "HEEL")]
 COCO_WHOLEBODY = (  # its 133 landmarks, in its order; the face's are those of the 68 points, counted from 0
-    *(f"COCO_BODY.{point}" for point in _BODY),
+    *(f"COCO_BODY.{point}" for point in BODY),
     *(f"COCO_FOOT.{point}" for point in _FEET),
     *(f"COCO_FACE.{point}" for point in range(68)),
     *(f"COCO_{side}_HAND.{point}" for side in ("LEFT", "RIGHT") for point in HAND),

@@ -15,25 +15,14 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float, Float32
 
+from seasign.formats.coco import BODY
 from seasign.formats.pose import HAND
 from seasign.types import InputError, InputWarning, Poses
 
 SEEN = 0.3  # a joint whose score is not above this is as good as missing
 LEAST = 4  # places of the body's joints that are seen, all frames together: from fewer nobody can be measured
 
-_BODY = (
-    "NOSE LEFT_EYE RIGHT_EYE LEFT_EAR RIGHT_EAR LEFT_SHOULDER RIGHT_SHOULDER LEFT_ELBOW RIGHT_ELBOW LEFT_WRIST "
-    "RIGHT_WRIST LEFT_HIP RIGHT_HIP LEFT_KNEE RIGHT_KNEE LEFT_ANKLE RIGHT_ANKLE"
-).split()
-_FEET = [f"{side}_{point}" for side in ("LEFT", "RIGHT") for point in ("BIG_TOE", "SMALL_TOE", "HEEL")]
-COCO_WHOLEBODY = (  # its 133 landmarks, in its order; the face's are those of the 68 points, counted from 0
-    *(f"COCO_BODY.{point}" for point in _BODY),
-    *(f"COCO_FOOT.{point}" for point in _FEET),
-    *(f"COCO_FACE.{point}" for point in range(68)),
-    *(f"COCO_{side}_HAND.{point}" for side in ("LEFT", "RIGHT") for point in HAND),
-)
-
-_UPPER = (_BODY[0], *_BODY[3:11])  # nose, ears, shoulders, elbows, wrists
+_UPPER = (BODY[0], *BODY[3:11])  # nose, ears, shoulders, elbows, wrists
 _FACE_MESH = {  # point of the 68 -> vertex of MediaPipe's face mesh that marks it
     0: 127, 2: 93, 4: 172, 6: 150, 8: 152, 10: 379, 12: 397, 14: 323, 16: 356,  # jaw, from the right ear to the left
     60: 78, 61: 82, 62: 13, 63: 312, 64: 308, 65: 317, 66: 14, 67: 87,  # inner lips, around from the right corner

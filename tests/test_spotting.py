@@ -10,8 +10,20 @@ import pytest
 from planted import signed
 from seasign import spot
 from seasign.models.pose_descriptor import PoseDescriptor
-from seasign.spotting import EmbeddingWindows, Query, Spot, Spotter, fit_calibration, rank, state, suppress, trim
-from seasign.types import Embeddings, InputError, Poses, Sign, Span
+from seasign.spotting import (
+    EmbeddingWindows,
+    Query,
+    Spot,
+    Spotter,
+    fit_calibration,
+    label_spots,
+    rank,
+    spot_words,
+    state,
+    suppress,
+    trim,
+)
+from seasign.types import Cue, Embeddings, InputError, Poses, Sign, Span
 
 LANDMARKS = ("POSE_LANDMARKS.LEFT_WRIST", "LEFT_HAND_LANDMARKS.WRIST", "RIGHT_HAND_LANDMARKS.WRIST")
 
@@ -188,7 +200,7 @@ def test_of_very_many_windows_only_the_best_are_candidates() -> None:
 def test_a_word_that_the_space_does_not_know_is_refused() -> None:
     with pytest.raises(InputError, match="'house' is nothing at all in the space 'levels': look for something else"):
         spot("house", steps(), spotter=EmbeddingWindows(Levels()))
-    with pytest.raises(InputError, match=r"'pose-descriptor:16:0\\.5' has no words"):
+    with pytest.raises(InputError, match=r"'pose-descriptor:16:0\.5' has no words"):
         spot("house", steps(), spotter=EmbeddingWindows(PoseDescriptor()))
 
 
@@ -214,3 +226,48 @@ def test_a_clip_is_cut_to_the_time_that_hands_are_up() -> None:
     assert trim(clip).duration == pytest.approx(span.duration + 0.4, abs=0.3)
     bare = poses()
     assert trim(bare) is bare  # no elbows
+
+
+# Words of cues --------------------------------------------------------------------------------------------------------
+
+LEVEL = EmbeddingWindows(Levels(), (-40.0, 42.0))
+
+
+def test_words_are_found_near_the_cues_that_say_them_and_nowhere_else() -> None:
+    cues = (Cue(3.8, 4.6, "It is <One>."), Cue(8, 9, "one, again"), Cue(0.5, 1, "nothing"))
+    (found,) = spot_words(cues, steps(), {"one": (example(1.0),)}, spotter=LEVEL)
+    assert (found.start, found.end) == pytest.approx((4, 5), abs=0.35)
+    assert found.gloss == "one"
+    assert float(found.score or 0) > 0.8
+    late = spot_words([Cue(1.0, 2.5, "one")], steps(), {"one": (example(1.0),)}, spotter=LEVEL)
+    assert late == ()
+    assert spot_words([Cue(1.0, 2.5, "one")], steps(), {"one": (example(1.0),)}, spotter=LEVEL, margin=2.5) != ()
+
+
+def test_words_of_several_parts_and_other_forms_are_known_and_of_overlapping_signs_the_likelier_stays() -> None:
+    queries: dict[str, Query] = {"thank you": (example(1.0),), "you": "0.9"}
+    found = spot_words([Cue(4, 5, "Thanked you!")], steps(), queries, spotter=LEVEL, lemmatize=lambda word: word[:5])
+    assert [sign.gloss for sign in found] == ["thank you"]
+    assert spot_words([Cue(4, 5, "thank them")], steps(), queries, spotter=LEVEL) == ()
+
+
+def test_cues_outside_of_the_video_or_without_hands_are_passed_over_and_no_queries_are_refused() -> None:
+    video = steps()
+    video.xyz[:125] = np.nan
+    cues = (Cue(3.9, 4.1, "one"), Cue(50, 51, "one"), Cue(-9, -8, "one"))
+    assert spot_words(cues, video, {"one": (example(1.0),)}, spotter=LEVEL, margin=0.5) == ()
+    with pytest.raises(InputError, match="no words to look for"):
+        spot_words(cues, video, {}, spotter=LEVEL)
+
+
+def test_labels_are_of_the_windows_whose_centre_a_sign_holds_likeliest_first() -> None:
+    signs = (Sign(0.0, 0.5, "tree", 0.6), Sign(0.25, 1.0, "house", 0.9))
+    labels, sure = label_spots(signs, np.arange(5) / 4, ("house", "sun", "tree"), best=2)
+    assert labels.tolist() == [[2, 0], [0, 2], [0, 0], [0, 0], [0, 0]]
+    assert sure.tolist() == [[0.6, 0], [0.9, 0.6], [0.9, 0], [0.9, 0], [0, 0]]
+    for sign, says in (
+        (Sign(0, 1, "rain", 0.5), "'rain', which is not in the"),
+        (Sign(0, 1, "sun"), "which has no score"),
+    ):
+        with pytest.raises(InputError, match=says):
+            label_spots([sign], np.arange(5.0), ("house", "sun"))

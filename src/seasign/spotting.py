@@ -5,8 +5,11 @@ The query is a word, or one or more examples of one sign. Anything that scores p
 ones, and says how likely each is right.
 """
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil, floor
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -14,9 +17,10 @@ from jaxtyping import Float, Float64, Int
 
 from seasign.calibration import fit_weights
 from seasign.embedding import Embedder, compare, embed_signs, embed_text
-from seasign.posterior import iou
+from seasign.glosses import Lemmatizer, identity
+from seasign.posterior import iou as iou
 from seasign.segmentation import bouts, height
-from seasign.types import Embeddings, InputError, Poses, Sign, Span
+from seasign.types import Cue, Embeddings, InputError, Poses, Sign, Span
 
 NAN = float("nan")
 OVERLAP = 0.3  # temporal IoU with a better spot above which one is the same place
@@ -171,9 +175,14 @@ def check_hands(poses: Poses, what: str) -> None:
     """Refuse poses without frames, and those whose layout has hands of which no frame shows any."""
     if not len(poses.xyz):
         raise InputError(f"{what} {'have' if what.endswith('poses') else 'has'} no frames")
-    hands = [column for column, name in enumerate(poses.landmarks) if "hand" in name.partition(".")[0].lower()]
-    if all(np.isnan(poses.xyz[:, column, 0]).all() for column in hands or range(len(poses.landmarks))):
+    if not shows_hand(poses):
         raise InputError(f"none of {len(poses.xyz)} frames of {what} shows a hand: there is no signing to look at")
+
+
+def shows_hand(poses: Poses) -> bool:
+    """Whether any frame shows a hand; in a layout without hands, anything."""
+    hands = [column for column, name in enumerate(poses.landmarks) if "hand" in name.partition(".")[0].lower()]
+    return any(not np.isnan(poses.xyz[:, column, 0]).all() for column in hands or range(len(poses.landmarks)))
 
 
 def trim(poses: Poses) -> Poses:
@@ -265,3 +274,96 @@ def _unit(embeddings: Embeddings) -> Embeddings:
     """Vectors at a length of 1; 0 stays."""
     lengths: Float[np.ndarray, "items 1"] = np.linalg.norm(embeddings.vectors, axis=1, keepdims=True)
     return replace(embeddings, vectors=embeddings.vectors / np.maximum(lengths, 1e-9))
+
+
+# The words of subtitles -----------------------------------------------------------------------------------------------
+
+
+def spot_words(
+    cues: Sequence[Cue],
+    poses: Poses,
+    queries: Mapping[str, Query],
+    *,
+    spotter: Spotter,
+    margin: float = 1.0,
+    least: float = 0.5,
+    overlap: float = OVERLAP,
+    lemmatize: Lemmatizer = identity,
+) -> tuple[Sign, ...]:
+    """Find the words of aligned cues near their times: signs that a recognizer can learn from.
+
+    A word is looked for as often as its cue says it, and kept by its calibrated probability. Of signs that overlap, of
+    whatever words and cues, the likelier stays. What a cue says that is not signed, or is signed otherwise, is not
+    found, as far as probabilities are right; that nobody looked for is not said to be absent.
+
+    Args:
+        cues: Seconds from the first frame of the poses, after alignment.
+        queries: What to look for, by the word or words that say it, in whatever case: examples of the sign, or the
+            word itself where the spotter knows words.
+        margin: Seconds before and after a cue in which its words may be signed.
+        least: Probability below which a spot is left out.
+        lemmatize: Makes one word of its forms, in cues and in `queries`.
+    Returns:
+        In order of time; the gloss is the key of `queries`, the score the probability.
+    Raises:
+        InputError: There are no queries, an example shows no hand, the spotter is not calibrated, or as the spotter.
+    Source: in place of the rule of CSLR2 (arXiv:2405.10266), the same word six windows in a row and .6 in each; see
+        `recognition.label_windows`.
+    """
+    if not queries:
+        raise InputError("there are no words to look for: give a vocabulary, or examples of signs")
+    for word, query in queries.items():
+        for example in () if isinstance(query, str) else query:
+            check_hands(example, f"an example of {word!r}")
+    keys = {tuple(_tokens(word, lemmatize)): word for word in queries}
+    longest = max(map(len, keys))
+    found: list[tuple[Spot, str]] = []
+    for cue in cues:
+        said = _tokens(cue.text, lemmatize)
+        runs = (tuple(said[at : at + size]) for size in range(1, longest + 1) for at in range(len(said) - size + 1))
+        words = Counter(keys[run] for run in runs if run in keys)
+        first = max(0, floor((cue.start - margin) * poses.fps))
+        stop = max(first, ceil((cue.end + margin) * poses.fps))
+        near = replace(poses, xyz=poses.xyz[first:stop], confidence=poses.confidence[first:stop])
+        begin = float(first / poses.fps)
+        if not words or not shows_hand(near):
+            continue
+        for word, times in words.items():
+            spots = spotter.candidates(queries[word], near)
+            for one in rank(spots, spotter.calibration, best=times, least=least, overlap=overlap):
+                found.append((replace(one, start=one.start + begin, end=one.end + begin), word))
+    spans = np.array([(one.start, one.end) for one, _ in found], float).reshape(-1, 2)
+    kept = suppress(spans, np.array([one.probability for one, _ in found], float), overlap=overlap)
+    signs = [Sign(one.start, one.end, word, one.probability) for one, word in (found[row] for row in kept.tolist())]
+    return tuple(sorted(signs, key=lambda sign: (sign.start, sign.end)))
+
+
+def label_spots(
+    signs: Sequence[Sign], times: Float64[np.ndarray, " windows"], vocabulary: Sequence[str], *, best: int = 5
+) -> tuple[Int[np.ndarray, "windows best"], Float[np.ndarray, "windows best"]]:
+    """Signs as labels of windows, as CSLR2 reads them: the likeliest words of each, and their probabilities.
+
+    A window is of the signs that its centre lies in. One without has the label 0 at a probability of 0, as published.
+
+    Args:
+        times: The centres, in seconds: `WindowFeatures.times`.
+        vocabulary: The words that the numbers of labels stand for.
+    Raises:
+        InputError: A sign is of none of these words, or has no score.
+    """
+    number = {word: place for place, word in enumerate(vocabulary)}
+    if lacking := [sign for sign in signs if sign.gloss not in number or sign.score is None]:
+        what = "is not in the vocabulary" if lacking[0].gloss not in number else "has no score"
+        raise InputError(f"{len(lacking)} signs cannot be labels, such as {lacking[0].gloss!r}, which {what}")
+    labels, sure = np.zeros((len(times), best), np.int64), np.zeros((len(times), best))
+    free = np.zeros(len(times), int)
+    for sign in sorted(signs, key=lambda sign: -(sign.score or 0.0)):
+        own = np.flatnonzero((times >= sign.start) & (times < sign.end) & (free < best))
+        labels[own, free[own]], sure[own, free[own]] = number[sign.gloss or ""], sign.score
+        free[own] += 1
+    return labels, sure
+
+
+def _tokens(text: str, lemmatize: Lemmatizer) -> list[str]:
+    """The words of a text, without case and signs."""
+    return [lemmatize(word) for word in re.findall(r"\w+(?:['\u2019]\w+)*", text.casefold())]

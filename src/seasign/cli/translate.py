@@ -139,7 +139,11 @@ def evaluate_translation(
     is said during a cue is held against it. Intervals of 95 % are over other sentences like these: those of one video
     are alike, so that they are rather too narrow.
     """
-    pairs = _by_cue(reference, estimate) if _has_cues(reference) else _by_name(reference, estimate, kind)
+    timed = _has_cues(reference), _has_cues(estimate)
+    if timed[0] != timed[1]:
+        one, other = (reference, estimate) if timed[0] else (estimate, reference)
+        raise InputError(f"{one} has cues, and {other} none: give two files of one kind")
+    pairs = _by_cue(reference, estimate) if timed[0] else _by_name(reference, estimate, kind)
     count: dict[str, Callable[..., Counted]] = {"glosses": count_glosses, "words": count_isolated}
     counted = count[kind](*pairs) if kind in count else count_translation(*pairs, tokenize=tokenize)
     scores = bootstrap_texts(counted, seed=seed)
@@ -176,8 +180,6 @@ def _has_cues(path: Path) -> bool:
 
 def _by_cue(reference: Path, estimate: Path) -> tuple[list[str], list[str]]:
     """What is said in every cue of the reference, but those in [brackets], and during it."""
-    if not _has_cues(estimate):
-        raise InputError(f"{reference} has cues, and {estimate} none: give two files of one kind")
     true = [cue for cue in seasign.read_cues(reference).cues if not is_bracketed(cue)]
     if not true:
         raise InputError(f"{reference}: has no cue that is signed")

@@ -277,7 +277,7 @@ def _checked(reference: Sequence[str], estimate: Sequence[str]) -> tuple[list[st
         raise InputError("there are no sentences to score")
     true, found = ([" ".join(text.split()) for text in side] for side in (reference, estimate))
     if empty := [number for number, text in enumerate(true, start=1) if not text]:
-        raise InputError(f"{len(empty)} of {len(true)} references are empty, the first is number {empty[0]}: leave out")
+        raise InputError(f"{len(empty)} of {len(true)} references are empty, the first is number {empty[0]}: leave it out")
     for side, texts in ("reference", true), ("estimate", found):
         if marked := next((text for text in texts if PREFIX.match(text)), None):
             raise InputError(f"the {side} has {marked[:40]!r}: take 'sample: NAME, prediction: ' off every text")

@@ -11,7 +11,7 @@ import pytest
 
 from seasign.corpora import bobsl
 from seasign.formats import pickles
-from seasign.types import Cue, InputError, Sign
+from seasign.types import Cue, InputError, InputWarning, Sign
 
 GOLDEN = Path(__file__).parent / "golden" / "cslr2"
 LABELS = json.loads((GOLDEN / "pseudo_labels.json").read_text())
@@ -65,7 +65,7 @@ def test_annotations_are_sentences_with_their_signs(tmp_path):
         ("2,1,a,", "ends at 1.00 s, where it starts or before"),
         ("soon,1,a,", "'soon' is no time; write seconds"),
         ("1,2,a,house[1.2-1.4]", r"'house\[1.2-1.4\]' is no gloss with its times"),
-        ("1,2,a,house[3.0--3.5]", "'house' at 3.00 - 3.50 s is outside of its sentence, 1.00 - 2.00 s"),
+        ("1,2,a,house[1.5--1.5]", "'house' ends at 1.50 s, where it starts or before"),
     ],
 )
 def test_annotations_that_say_nothing_are_refused(tmp_path, row, words):
@@ -73,6 +73,139 @@ def test_annotations_that_say_nothing_are_refused(tmp_path, row, words):
     path.write_text(f"start_sub,end_sub,english sentence,approx gloss sequence\n{row}\n")
     with pytest.raises(InputError, match=words):
         bobsl.read_annotations(path)
+
+
+def test_signs_outside_of_their_sentences_are_counted_and_left_out(tmp_path):
+    path = tmp_path / "ep.csv"
+    path.write_text(
+        "start_sub,end_sub,english sentence,approx gloss sequence\n1,2,a,house[3.0--3.5]tree[1.5--2.5]go[2--3]\n"
+    )
+    words = "ep.csv:2: 'house' at 3.00 - 3.50 s is outside of its sentence, 1.00 - 2.00 s, and 1 more: left out"
+    with pytest.warns(InputWarning, match=words):
+        assert bobsl.read_annotations(path) == ((Cue(1, 2, "a"), (Sign(1.5, 2.5, "tree"),)),)
+
+
+# Raw annotations: one planted case per rule ---------------------------------------------------------------------------
+
+ONE, TWO = Cue(10, 12, "The houses are big."), Cue(12.5, 15, "A tree (old) grows!")
+
+
+def raw(path, *glosses, name="ep.mp4"):
+    """What an annotator's tool writes; empty annotations too."""
+    entries = {str(number): {"z": [a, b], "av": {"1": gloss}} for number, (gloss, a, b) in enumerate(glosses)}
+    entries["empty"] = {"z": [0, 1], "av": {"2": ""}}
+    path.write_text(json.dumps({"file": {"1": {"fname": name, "src": f"{name}#t=0,60"}}, "metadata": entries}))
+    return path
+
+
+def assigned(tmp_path, *glosses, cues=(ONE, TWO), **settings):
+    """The glosses of every sentence, and its times."""
+    episode, sentences = bobsl.read_raw_annotations(raw(tmp_path / "raw.json", *glosses), cues, **settings)
+    assert episode == "ep"
+    return [(cue.start, cue.end, [sign.gloss for sign in signs]) for cue, signs in sentences]
+
+
+def test_a_sign_goes_to_the_subtitle_that_most_of_it_overlaps(tmp_path):
+    found = assigned(tmp_path, ("one", 11.5, 12.8), ("two", 11.9, 12.9))  # .5 and .3 s; .1 and .4 s
+    assert [glosses for *_, glosses in found] == [["one"], ["two"]]
+
+
+def test_a_sign_between_subtitles_goes_to_the_nearest_boundary_from_its_middle(tmp_path):
+    found = assigned(tmp_path, ("near", 12.05, 12.35), ("far", 12.2, 12.4), ("behind", 15.5, 16), ("before", 9, 9.5))
+    assert [glosses for *_, glosses in found] == [["before", "near"], ["far", "behind"]]
+
+
+def test_subtitles_are_widened_to_their_signs_and_no_less(tmp_path):
+    found = assigned(tmp_path, ("one", 9.5, 10.5), ("long", 9.6, 12.2), ("in", 13, 14))
+    assert [times for *times, _ in found] == [[9.5, 12.2], [12.5, 15]]
+
+
+def test_a_boundary_moves_before_a_sign_that_the_next_subtitle_alone_says(tmp_path):
+    found = assigned(tmp_path, ("big", 10, 11), ("tree", 11.2, 11.9), ("grow", 13, 14))
+    assert found == [(10, 11.2, ["big"]), (11.2, 15, ["tree", "grow"])]
+
+
+def test_a_boundary_moves_behind_a_sign_that_the_subtitle_before_alone_says(tmp_path):
+    found = assigned(tmp_path, ("are", 10, 11), ("big", 12.6, 13.2), ("grow", 13.5, 14))
+    assert found == [(10, 13.2, ["are", "big"]), (13.2, 15, ["grow"])]
+
+
+def test_a_boundary_stays_where_both_want_it(tmp_path):
+    found = assigned(tmp_path, ("are", 10, 11), ("tree", 11.2, 11.9), ("big", 12.6, 13.2), ("grow", 13.5, 14))
+    assert found == [(10, 12, ["are", "tree"]), (12.5, 15, ["big", "grow"])]
+
+
+def test_a_boundary_stays_where_both_say_it_or_neither(tmp_path):
+    for gloss in "old", "car":
+        cues = (ONE, TWO) if gloss == "car" else (Cue(10, 12, "Old."), TWO)
+        found = assigned(tmp_path, ("are", 10, 11), (gloss, 11.2, 11.9), ("grow", 13.5, 14), cues=cues)
+        assert [times for *times, _ in found] == [[10, 12], [12.5, 15]]
+
+
+@pytest.mark.parametrize(("start", "moves"), [(12.99, True), (13.0, False)])
+def test_boundaries_of_subtitles_a_second_apart_stay(tmp_path, start, moves):
+    cues = (ONE, Cue(start, 15, "A tree."))
+    found = assigned(tmp_path, ("big", 10, 11), ("tree", 11.2, 11.9), ("a", 13.5, 14), cues=cues)
+    assert (found[0][1] == 11.2) == moves
+
+
+def test_a_subtitle_that_would_end_before_it_starts_is_as_it_was(tmp_path):
+    found = assigned(tmp_path, ("tree", 10, 10.8), ("grow", 13, 14))
+    assert found == [(10, 12, ["tree"]), (10, 15, ["grow"])]  # its neighbour keeps the boundary, as published
+
+
+def test_words_are_compared_by_their_lemmas(tmp_path):
+    signs = ("grow", 10, 10.4), ("are", 10.5, 11), ("house", 12.6, 13.2), ("tree", 13.5, 14)
+    assert assigned(tmp_path, *signs)[0][1] == 12
+    assert assigned(tmp_path, *signs, lemmatize=lambda word: word.rstrip("s"))[0][1] == 13.2
+
+
+def test_what_is_no_word_is_left_out_and_sentences_without_any(tmp_path):
+    found = assigned(
+        tmp_path,
+        ("SHIP*D OR big (Large)", 10, 10.5),
+        ("*P", 10.6, 10.9),
+        ("left-hand G*", 11.3, 11.5),
+        ("*FS", 13, 13.4),
+        ("~*FS *TA", 13.5, 14),
+    )
+    assert found == [(10, 12, ["ship/big/large", "left/hand"])]
+
+
+def test_what_is_not_signed_is_no_sign_even_beside_a_word(tmp_path):
+    assert assigned(tmp_path, ("big *NS", 10, 10.5), ("are", 11, 11.4))[0][2] == ["are"]
+    assert assigned(tmp_path, ("*NS", 10, 10.5)) == []
+
+
+def test_raw_annotations_become_the_published_table(tmp_path):
+    path = raw(tmp_path / "raw.json", ("big/large", 10, 11.25), ("grow", 13, 14))
+    _, sentences = bobsl.read_raw_annotations(path, (ONE, TWO))
+    bobsl.write_annotations(tmp_path / "ep.csv", sentences)
+    assert (tmp_path / "ep.csv").read_text().splitlines()[1] == "10,12,The houses are big.,big/large[10.0--11.25]"
+    assert bobsl.read_annotations(tmp_path / "ep.csv") == sentences
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[]", "holds no annotations of one file"),
+        ("{", "holds no annotations of one file"),
+        ('{"file": {}, "metadata": {}}', "holds no annotations of one file"),
+        ('{"file": {"1": {"fname": "e"}}, "metadata": {"a": {"av": {}}}}', "annotation a has no two times z"),
+        (
+            '{"file": {"1": {"fname": "e"}}, "metadata": {"a": {"z": [2, 1], "av": {}}}}',
+            "a is at 2.00 - 1.00 s: it has",
+        ),
+        (
+            '{"file": {"1": {"fname": "e"}}, "metadata": {"a": {"z": [90, 91], "av": {"1": "go"}}}}',
+            "no subtitle of e is between 80.00 and 101.00 s",
+        ),
+    ],
+)
+def test_raw_annotations_of_another_kind_are_refused(tmp_path, text, words):
+    (tmp_path / "raw.json").write_text(text)
+    with pytest.raises(InputError, match=words):
+        bobsl.read_raw_annotations(tmp_path / "raw.json", (ONE, TWO))
 
 
 class Evil:

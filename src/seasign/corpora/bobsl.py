@@ -10,23 +10,30 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from seasign.formats import disk, features, pickles, read_cues, words
-from seasign.types import Cue, InputError, Sign, WindowFeatures
+from seasign.types import Cue, InputError, InputWarning, Sign, WindowFeatures
 
 FPS = Fraction(25)
 BEST = 5  # labels of a window
 WIDTH = 768  # numbers of a feature
 CLOCK = re.compile(r"(\d+):([0-5]?\d):([0-5]?\d(?:[.,]\d+)?)")
+BRACKETS, PUNCTUATION = re.compile(r"[()\[\]]"), re.compile(r"[.,?!()\"']")
 GLOSS = re.compile(r"([^\[\]]+)\[(\d+(?:\.\d+)?)--(\d+(?:\.\d+)?)\]")
 ANNOTATED = ("start_sub", "end_sub", "english sentence", "approx gloss sequence")
+PAD = 10.0  # seconds around the annotated part of an episode in which its subtitles lie
+NEAR = 1.0  # seconds between subtitles up to which the boundary between them may move
+
+Sentences = tuple[tuple[Cue, tuple[Sign, ...]], ...]  # and the signs in them
 
 
 @dataclass(frozen=True)
@@ -156,16 +163,19 @@ def read_split(path: Path) -> dict[str, tuple[str, ...]]:
     return parts
 
 
-def read_annotations(path: Path) -> tuple[tuple[Cue, tuple[Sign, ...]], ...]:
+def read_annotations(path: Path) -> Sentences:
     """The sentences of an episode and the signs in them, from a .csv: "house/home[1.2--1.5]tree[1.6--2.0]".
 
     Raises:
         InputError: A column is missing, a time is none, a sentence is empty, or a gloss is not followed by its times.
+    Warns:
+        InputWarning: Signs lie outside of their sentences, as published files have them; they are left out.
     """
     reader = csv.DictReader(io.StringIO(disk.read_text(path)[0].removeprefix("\ufeff"), newline=""))
     if lacking := [name for name in ANNOTATED if name not in (reader.fieldnames or ())]:
         raise InputError(f"{path}:1: no column {lacking[0]!r}; expected {', '.join(ANNOTATED)}")
-    found = []
+    found: list[tuple[Cue, tuple[Sign, ...]]] = []
+    outside: list[str] = []
     for row in reader:
         where = f"{path}:{reader.line_num}"
         start, end = (_seconds(row[name], where) for name in ANNOTATED[:2])
@@ -176,15 +186,145 @@ def read_annotations(path: Path) -> tuple[tuple[Cue, tuple[Sign, ...]], ...]:
             raise InputError(f"{where}: the sentence ends at {end:.2f} s, where it starts or before")
         if rest := GLOSS.sub("", glosses).strip():
             raise InputError(f"{where}: {rest[:40]!r} is no gloss with its times, as in house[1.2--1.5]")
-        signs = tuple(Sign(float(a), float(b), gloss.strip()) for gloss, a, b in GLOSS.findall(glosses))
-        if outside := [sign for sign in signs if sign.end < sign.start or sign.end <= start or sign.start >= end]:
-            sign = outside[0]
-            raise InputError(
-                f"{where}: {sign.gloss!r} at {sign.start:.2f} - {sign.end:.2f} s is outside of its sentence, "
-                f"{start:.2f} - {end:.2f} s"
-            )
-        found.append((Cue(start, end, text), signs))
+        signs = [Sign(float(a), float(b), gloss.strip()) for gloss, a, b in GLOSS.findall(glosses)]
+        if back := [sign for sign in signs if sign.end <= sign.start]:
+            raise InputError(f"{where}: {back[0].gloss!r} ends at {back[0].end:.2f} s, where it starts or before")
+        outside += [
+            f"{where}: {sign.gloss!r} at {sign.start:.2f} - {sign.end:.2f} s is outside of its sentence, "
+            f"{start:.2f} - {end:.2f} s"
+            for sign in signs
+            if sign.end <= start or sign.start >= end
+        ]
+        found.append((Cue(start, end, text), tuple(one for one in signs if one.end > start and one.start < end)))
+    if outside:
+        more = f", and {len(outside) - 1} more" * (len(outside) > 1)
+        warnings.warn(f"{outside[0]}{more}: left out", InputWarning, stacklevel=2)
     return tuple(found)
+
+
+def write_annotations(path: Path, sentences: Sentences) -> None:
+    """Write sentences and their signs as `read_annotations` reads them."""
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(ANNOTATED)
+    for cue, signs in sentences:
+        glosses = "".join(f"{sign.gloss}[{sign.start}--{sign.end}]" for sign in signs)
+        table.writerow((cue.start, cue.end, cue.text, glosses))
+    disk.write_text(path, text.getvalue())
+
+
+def read_raw_annotations(
+    path: Path, cues: Sequence[Cue], *, lemmatize: Callable[[str], str] = str
+) -> tuple[str, Sentences]:
+    """The episode that an annotator's .json is of, and its sentences with the signs in them.
+
+    A sign belongs to the subtitle that most of it overlaps, else to that with the nearest boundary. Subtitles are
+    widened to cover their signs; where two are near each other and what is signed at their boundary is said in the
+    other one alone, the boundary moves, and signs are given out anew. What is not signed (*NS) is left out first; of
+    the others, all with a star at last, such as pointing (*P1) and fingerspelling (*F), unless a word stands beside it.
+
+    Args:
+        cues: All subtitles of the episode; those around what is annotated are taken.
+        lemmatize: What makes one word of its forms; there it is WordNet's, see `models.wordnet`.
+    Raises:
+        InputError: The file is another one, an annotation has no times, or no subtitle is near.
+    Source: CSLR2 (arXiv:2405.10266), the authors' code @ 5f3bd69, misc/process_cslr_json. Differs: subtitles of the
+        same text stay apart; when signs are given out anew, a subtitle that goes on beyond what is annotated keeps
+        its own, which there go to its neighbour, outside of it.
+    """
+    try:
+        table = json.loads(disk.read_text(path)[0])
+        (file,) = table["file"].values()
+        episode = str(file["fname"]).removesuffix(".mp4")
+        entries = dict(table["metadata"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: holds no annotations of one file ({error!r})") from None
+    signs = []
+    for name, entry in entries.items():
+        try:
+            (start, end), said = map(float, entry["z"]), str(entry["av"].get("1", ""))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: annotation {name} has no two times z and no gloss av ({error!r})") from None
+        if not 0 <= start < end:
+            raise InputError(
+                f"{path}: annotation {name} is at {start:.2f} - {end:.2f} s: it has to end after its start"
+            )
+        if said.strip() and "*NS" not in said.upper():
+            signs.append(Sign(start, end, "/".join(_alternatives(said))))
+    signs.sort(key=lambda sign: sign.start)
+    if not signs:
+        return episode, ()
+    first, last = signs[0].start - PAD, max(sign.end for sign in signs) + PAD
+    near = sorted((cue for cue in cues if cue.start >= first and cue.end <= last), key=lambda cue: cue.start)
+    if not near:
+        raise InputError(
+            f"{path}: no subtitle of {episode} is between {first:.2f} and {last:.2f} s, where it is annotated"
+        )
+    wide = [
+        (replace(cue, start=min(cue.start, own[0].start), end=max(cue.end, *(sign.end for sign in own))), own)
+        for cue, own in give_out(signs, near)
+        if own
+    ]
+    sentences = []
+    for cue, own in give_out(signs, move_boundaries(wide, lemmatize)):
+        words = [(sign, [word for word in str(sign.gloss).split("/") if "*" not in word]) for sign in own]
+        lexical = tuple(replace(sign, gloss="/".join(some)) for sign, some in words if some)
+        if lexical:
+            sentences.append((cue, lexical))
+    return episode, tuple(sentences)
+
+
+def give_out(signs: Sequence[Sign], cues: Sequence[Cue]) -> Sentences:
+    """Each sign to the cue that most of it overlaps; else to that with the boundary nearest to its middle, of equally
+    near ones to that which ends there."""
+    own: list[list[Sign]] = [[] for _ in cues]
+    for sign in signs:
+        shared = [min(sign.end, cue.end) - max(sign.start, cue.start) for cue in cues]
+        if max(shared) > 0:
+            own[shared.index(max(shared))].append(sign)
+            continue
+        to_start, to_end = ([abs(sign.middle - edge) for edge in edges] for edges in
+                            ([cue.start for cue in cues], [cue.end for cue in cues]))  # fmt: skip
+        nearest = to_start if min(to_start) < min(to_end) else to_end
+        own[nearest.index(min(nearest))].append(sign)
+    return tuple((cue, tuple(some)) for cue, some in zip(cues, own, strict=True))
+
+
+def move_boundaries(sentences: Sequence[tuple[Cue, Sequence[Sign]]], lemmatize: Callable[[str], str]) -> list[Cue]:
+    """The cues, the boundary of two neighbours less than `NEAR` apart behind or before a sign that is said in the other
+    one alone.
+
+    Where both are to give a sign away, nothing moves; a cue that would end before it starts is as it was.
+    """
+    starts, ends = [cue.start for cue, _ in sentences], [cue.end for cue, _ in sentences]
+    for number, ((one, before), (other, after)) in enumerate(pairwise(sentences), start=1):
+        if abs(other.start - one.end) >= NEAR:
+            continue
+        said = [{lemmatize(word) for word in PUNCTUATION.sub("", cue.text.lower()).split()} for cue in (one, other)]
+        late, early = ({lemmatize(word) for word in str(sign.gloss).split("/")} for sign in (before[-1], after[0]))
+        is_late, is_early = bool(late & said[1]) and not late & said[0], bool(early & said[0]) and not early & said[1]
+        if is_late != is_early:
+            starts[number] = ends[number - 1] = before[-1].start if is_late else after[0].end
+    return [
+        replace(cue, start=start, end=end) if start < end else cue
+        for (cue, _), start, end in zip(sentences, starts, ends, strict=True)
+    ]
+
+
+def _alternatives(said: str) -> list[str]:
+    """The words of a gloss as annotated, in lower case, each once, those with a star last and in capitals.
+
+    "SHIP*D" is a word and how it is signed.
+    """
+    words = [part for word in said.split() if word != "OR" for part in re.split("[/-]", BRACKETS.sub("", word)) if part]
+    kept: dict[str, None] = {}
+    for word in words:
+        lexical, star, tag = word.partition("*")
+        if star and not (len(lexical) > 1 and tag):
+            kept[word.upper()] = None
+        else:
+            kept |= dict.fromkeys([lexical.lower(), f"*{tag.upper()}"] if star else [word.lower()])
+    return sorted(kept, key=lambda word: "*" in word)
 
 
 def read_lmdb_features(path: Path, episode: str, windows: int) -> WindowFeatures:

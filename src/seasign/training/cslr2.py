@@ -424,7 +424,10 @@ class Clips:
 
     def _read(self, clip: Clip) -> Sentence:
         none = np.zeros(0, np.int64)
-        return Sentence(clip.text, frames_of(clip.read(), self.inputs), none, none)
+        try:
+            return Sentence(clip.text, frames_of(clip.read(), self.inputs), none, none)
+        except InputError as error:
+            raise InputError(f"{clip.name}: {error}; take it out of the table") from None
 
 
 class Episodes:

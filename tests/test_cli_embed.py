@@ -172,6 +172,10 @@ def test_embeddings_of_something_else_are_refused(story, change, says):
     [
         (("--embedder", "gloss-text", "--similarity", "s.npy"), "give --embedder, or --similarity"),
         (("--embedder", "gloss-text", "--tags", "en,bfi"), "--tags go with SignCLIP"),
+        (
+            ("--embedder", "gloss-text", "--embedder", "pose-descriptor", "--tags", "en,bfi"),
+            "pose-descriptor know none",
+        ),
         (("--tags", "en,bfi"), "--tags and --cache go with --embedder"),
         (("--embedder", "gloss-text", "--tags", "en"), "is not a written and a signed language"),
         (("--embedder", "gloss-text", "--tags", "en,<bfi>"), "is not a written and a signed language"),

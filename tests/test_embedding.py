@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import seasign
-from seasign.embedding import weigh_evidence
+from seasign.embedding import Joined, compare, embed_signs, embed_text, join, weigh_evidence
 from seasign.lag import estimate_lag
 from seasign.types import Cue, Embeddings, InputError, Sign
 
@@ -74,3 +74,37 @@ def test_cues_that_say_nothing_do_not_move_the_lag():
     assert len(lag.stretches) == 1
     assert lag.stretches[0].start == pytest.approx(2, abs=0.4)
     assert lag.clarity > 3
+
+
+class Fixed:
+    """Texts and signs are what it was made with."""
+
+    def __init__(self, space, texts, signs, landmarks=()):
+        self.space, self.texts, self.shown, self.landmarks = space, texts, signs, landmarks
+
+    def text(self, texts):
+        return Embeddings(self.texts[: len(texts)], self.space)
+
+    def signs(self, poses, signs):
+        return Embeddings(self.shown[: len(signs)], self.space)
+
+
+def test_joined_embedders_agree_on_the_mean_of_their_similarities():
+    rng = np.random.default_rng(0)
+    one, two = (
+        Fixed(space, *rng.normal(size=(2, 3, size)).astype(np.float32), landmarks)
+        for space, size, landmarks in (("a", 4, ("WRIST",)), ("b", 7, ("NOSE", "WRIST")))
+    )
+    joined, signs = Joined((one, two)), [Sign(0, 1), Sign(1, 2)]
+    text, seen = embed_text(["x", "y", "z"], joined), embed_signs(None, signs, joined)
+    assert text.space == seen.space == "a + b"
+    assert joined.landmarks == ("WRIST", "NOSE")
+    each = [compare(embed_text(["x", "y", "z"], own), embed_signs(None, signs, own)) for own in (one, two)]
+    np.testing.assert_allclose(compare(text, seen), np.mean(each, axis=0), atol=1e-6)
+    assert compare(embed_text([], joined), seen).shape == (0, 2)
+
+
+@pytest.mark.parametrize("rows", [(), (2, 3)])
+def test_embeddings_of_other_things_do_not_join(rows):
+    with pytest.raises(InputError, match="cannot join embeddings of"):
+        join([embeddings(count, 4) for count in rows])

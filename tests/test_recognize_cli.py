@@ -185,3 +185,47 @@ def test_the_aligner_takes_it_as_an_embedder(folder):
     assert [cue.start for cue in cues] == [1.2, 3.1]
     result = run("align", folder / "signer.npz", folder / "news.vtt", "--embedder", f"cslr2:{folder}", *given)
     assert result.exit_code == 1
+
+
+def test_glosses_that_are_recognized_say_where_cues_belong(features):
+    rng = np.random.default_rng(1)
+    words = ["".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 6)) for _ in range(60)]
+    (features / "words.txt").write_text("\n".join(words))
+    seen = np.repeat(rng.normal(size=(60, 32)), rng.integers(8, 30, 60), axis=0)  # 60 signs, as the network sees them
+    np.save(features / "clip.npy", seen.astype(np.float16))
+    given = ["--model", features / "seen", "--vocabulary", features / "words.txt", "--threshold", 0, "--shortest", 4]
+    result = run("recognize", features / "clip.npy", *given, "-o", features / "out.eaf")
+    assert result.exit_code == 0, result.stderr
+    signs = seasign.read_signs(features / "out.eaf", "SIGN")
+    assert len({sign.gloss for sign in signs}) > 5
+    pairs = [signs[first : first + 2] for first in range(8, len(signs), 2)]
+    truth = [seasign.Cue(own[0].start, own[-1].end, " ".join(sign.gloss for sign in own)) for own in pairs]
+    late = rng.normal(-2, 1, len(truth)).cumsum() % 3 - 4
+    delivered = [
+        seasign.Cue(cue.start + by, cue.end + by, cue.text) for cue, by in zip(truth, late.tolist(), strict=True)
+    ]
+    seasign.write(features / "said.vtt", sorted(delivered, key=lambda cue: cue.start))
+    seasign.write(features / "truth.vtt", truth)
+    found = {}
+    for name, how in ("time", ()), ("glosses", ("--embedder", "gloss-text")):
+        out = features / f"{name}.vtt"
+        result = run("align", features / "out.eaf", features / "said.vtt", "-o", out, "--lag", 2, "--force", *how)
+        assert result.exit_code == 0, result.stderr
+        found[name] = json.loads(run("evaluate", features / "truth.vtt", out, "--json").stdout)["f1@0.50"]
+    assert "by gloss-text" in result.stdout
+    assert found["glosses"] > 80
+    assert found["glosses"] > found["time"] + 10
+
+
+def test_the_aligner_takes_several_embedders_as_one(folder):
+    signs = [seasign.Sign(start, start + 0.4, gloss) for start, gloss in ((0.5, "house"), (2, "tree"), (4, "go"))]
+    seasign.write(folder / "signs.csv", signs)
+    seasign.write(folder / "said.vtt", [seasign.Cue(sign.start, sign.end, sign.gloss) for sign in signs])
+    given = ["--signs", folder / "signs.csv", "-o", folder / "out.vtt", "--force", "--cache", folder / "cache"]
+    both = ["--embedder", f"cslr2:{folder / 'model'}", "--embedder", "gloss-text"]
+    for _ in range(2):  # the second time out of the cache
+        result = run("align", folder / "signer.npz", folder / "said.vtt", *given, *both)
+        assert result.exit_code == 0, result.stderr
+        assert "compared  3 texts with 3 signs, by cslr2:" in result.stdout
+        assert " + gloss-text:" in result.stdout
+    assert len(list((folder / "cache").iterdir())) == 2

@@ -1,6 +1,7 @@
 """Signs or text -> embeddings -> similarity -> rewards that the aligner can add up."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -27,6 +28,40 @@ class Embedder(Protocol):
 
     def signs(self, poses: Poses | None, signs: Sequence[Sign]) -> Embeddings:
         """One row per sign, from the poses within its span, or from its gloss: then there need not be poses."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Several embedders as one: its similarities are the means of theirs."""
+
+    embedders: tuple[Embedder, ...]
+
+    @property
+    def landmarks(self) -> tuple[str, ...]:
+        """Those that any of them looks at."""
+        each = (getattr(embedder, "landmarks", ()) for embedder in self.embedders)
+        return tuple(dict.fromkeys(name for some in each for name in some))
+
+    def text(self, texts: Sequence[str]) -> Embeddings:
+        """One row per text."""
+        return join([embed_text(texts, embedder) for embedder in self.embedders])
+
+    def signs(self, poses: Poses | None, signs: Sequence[Sign]) -> Embeddings:
+        """One row per sign."""
+        return join([embed_signs(poses, signs, embedder) for embedder in self.embedders])
+
+
+def join(embeddings: Sequence[Embeddings]) -> Embeddings:
+    """The vectors of the same things in several spaces, side by side: dot products are the means of theirs.
+
+    Raises:
+        InputError: There are none, or not as many rows in each.
+    """
+    rows = {len(one.vectors) for one in embeddings}
+    if len(rows) != 1:
+        raise InputError(f"cannot join embeddings of {sorted(rows)} rows: embed the same things in each space")
+    vectors = np.hstack([one.vectors for one in embeddings]) / np.float32(len(embeddings) ** 0.5)
+    return Embeddings(vectors, " + ".join(one.space for one in embeddings))
 
 
 def embed_text(texts: Sequence[str], embedder: Embedder) -> Embeddings:

@@ -13,7 +13,7 @@ import numpy as np
 
 import seasign
 from seasign import jobs
-from seasign.cli.embed import CACHE, NAME, TAGS, WHAT, choose_embedder, embed_both, landmarks_of
+from seasign.cli.embed import CACHE, NAME, TAGS, WHAT, choose_embedders, embed_both, landmarks_of
 from seasign.cli.options import (
     COST,
     ESTIMATION,
@@ -54,7 +54,7 @@ from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWa
               help="What embed-text wrote, or a .npy of cues x dimensions; needs --sign-embeddings.")  # fmt: skip
 @click.option("--sign-embeddings", type=EXISTING,
               help="What embed-signs wrote, or a .npy of signs x dimensions, from the same model.")  # fmt: skip
-@click.option("--embedder", metavar=NAME, help=WHAT)
+@click.option("--embedder", multiple=True, metavar=NAME, help=f"{WHAT} Given more than once, the mean of them.")
 @TAGS
 @CACHE
 @click.option("--normalize", type=click.Choice(["softmax", "z-score", "sinkhorn", "columns", "softmax+columns"]),
@@ -111,7 +111,7 @@ def align(
     delivered = seasign.read_cues(subtitles, tier, skip_broken=given["skip_broken"])
     others = seasign.read_signs(given["extra"], given["sign_tier"]) if given["extra"] else None
     similarity, space, embedded = _similarity(given, delivered.cues)
-    embedder = choose_embedder(given["embedder"], given["tags"]) if given["embedder"] else None
+    embedder = choose_embedders(given["embedder"], given["tags"])
     seen = landmarks_of(embedder) if embedder else ()
     ready = given["signs"] or source.suffix.lower() in TIERS | TABLES
     chosen = None if ready else choose_segmenter(given, "alignment")
@@ -277,9 +277,10 @@ def _similarity(
 ) -> tuple[np.ndarray | None, str | None, Sequence[Sign | Cue]]:
     """The matrix, or the one that two files of embeddings make; then also their space, and the signs they are of."""
     matrix, text, signs = (given[name] for name in ("similarity", "cue_embeddings", "sign_embeddings"))
-    if (text is None) != (signs is None) or sum(one is not None for one in (matrix, text, given["embedder"])) > 1:
+    ways = [matrix is not None, text is not None, bool(given["embedder"])]
+    if (text is None) != (signs is None) or sum(ways) > 1:
         raise click.UsageError("give --embedder, or --similarity, or both --cue-embeddings and --sign-embeddings")
-    if given["embedder"] is None and (given["tags"] or given["cache"]):
+    if not given["embedder"] and (given["tags"] or given["cache"]):
         raise click.UsageError("--tags and --cache go with --embedder")
     if not text:
         return array(matrix) if matrix else None, None, ()

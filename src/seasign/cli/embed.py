@@ -12,6 +12,7 @@ import click
 import seasign
 from seasign import checkpoints, jobs
 from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET
+from seasign.embedding import Joined, join
 from seasign.formats import EMBEDDINGS, POSES, TIERS
 from seasign.formats.timed_text import plain
 from seasign.models.cslr2_embedder import Cslr2Embedder
@@ -143,7 +144,22 @@ def choose_embedder(name: str, tags: tuple[str, str] | None) -> seasign.Embedder
         return found
     if not isinstance(found, SignClipEmbedder):
         raise click.UsageError(f"--tags go with SignCLIP, and {name} knows none")
-    return replace(found, inputs=replace(found.inputs, tags=tags))
+    return _tagged(found, tags)
+
+
+def choose_embedders(names: Sequence[str], tags: tuple[str, str] | None) -> seasign.Embedder | None:
+    """The embedder of that name, or several as one; None: there are none."""
+    if len(names) < 2:
+        return choose_embedder(names[0], tags) if names else None
+    found = [choose_embedder(name, None) for name in names]
+    if tags and not any(isinstance(one, SignClipEmbedder) for one in found):
+        raise click.UsageError(f"--tags go with SignCLIP, and {', '.join(names)} know none")
+    return Joined(tuple(_tagged(one, tags) if tags and isinstance(one, SignClipEmbedder) else one for one in found))
+
+
+def _tagged(embedder: SignClipEmbedder, tags: tuple[str, str]) -> SignClipEmbedder:
+    """It, for these languages."""
+    return replace(embedder, inputs=replace(embedder.inputs, tags=tags))
 
 
 def landmarks_of(embedder: seasign.Embedder) -> tuple[str, ...]:
@@ -165,6 +181,9 @@ def embed_both(
     Args:
         signs: In the time of the video.
     """
+    if isinstance(embedder, Joined):
+        each = [embed_both(cues, signs, poses, one, cache) for one in embedder.embedders]
+        return join([text for text, _ in each]), join([clips for _, clips in each])
     texts = [cue.text for cue in without_markup(cues)]
     own = in_poses(signs, poses) if poses else signs
 

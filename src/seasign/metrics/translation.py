@@ -201,8 +201,9 @@ class CountedIsolated:
 
     def pool(self, weights: Int[np.ndarray, "draws items"]) -> Float[np.ndarray, "draws scores"]:
         """As `names`; per class: of the classes that were drawn."""
-        each = np.eye(self.classes.max() + 1, dtype=int)[self.classes]
-        asked, hit = weights @ each, (weights * self.right) @ each
+        order = np.argsort(self.classes, kind="stable")
+        firsts = np.searchsorted(self.classes[order], np.arange(self.classes.max() + 1))
+        asked, hit = (np.add.reduceat(it[:, order], firsts, axis=1) for it in (weights, weights * self.right))
         share = np.where(asked, hit / np.maximum(asked, 1), np.nan)
         return 100 * np.column_stack((hit.sum(axis=1) / asked.sum(axis=1), np.nanmean(share, axis=1)))
 
@@ -277,7 +278,8 @@ def _checked(reference: Sequence[str], estimate: Sequence[str]) -> tuple[list[st
         raise InputError("there are no sentences to score")
     true, found = ([" ".join(text.split()) for text in side] for side in (reference, estimate))
     if empty := [number for number, text in enumerate(true, start=1) if not text]:
-        raise InputError(f"{len(empty)} of {len(true)} references are empty, the first is number {empty[0]}: leave it out")
+        count = f"{len(empty)} of {len(true)} references are empty"
+        raise InputError(f"{count}, the first is number {empty[0]}: leave it out")
     for side, texts in ("reference", true), ("estimate", found):
         if marked := next((text for text in texts if PREFIX.match(text)), None):
             raise InputError(f"the {side} has {marked[:40]!r}: take 'sample: NAME, prediction: ' off every text")

@@ -100,6 +100,15 @@ def test_a_translator_that_breaks_its_word_is_named(translator, line):
         translate(poses_of(), translator, segmenter=Phrases())
 
 
+def test_a_phrase_that_is_refused_is_named_by_its_time():
+    class Refuses:
+        def translate(self, clips):
+            raise InputError("clip 1: nobody is there")
+
+    with pytest.raises(InputError, match=r"of the phrases at 2\.40, 0\.40 s: clip 1: nobody is there"):
+        translate(poses_of(), Refuses(), segmenter=Phrases(), batch=2)
+
+
 def test_progress_is_told_in_phrases():
     told = []
     translate(poses_of(), Counter(), segmenter=Phrases(), batch=2, progress=lambda *numbers: told.append(numbers))

@@ -77,7 +77,11 @@ def translate(
     said: dict[int, Translation] = {}
     for start in range(0, len(order), batch):
         some = order[start : start + batch]
-        found = translator.translate([clips[number] for number in some])
+        try:
+            found = translator.translate([clips[number] for number in some])
+        except InputError as error:
+            starts = ", ".join(f"{spans[number].start:.2f}" for number in some)
+            raise InputError(f"of the phrases at {starts} s: {error}") from error
         if len(found) != len(some):
             raise InputError(f"the translator gave {len(found)} texts for {len(some)} phrases: mend it")
         said |= zip(some, found, strict=True)

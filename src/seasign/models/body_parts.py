@@ -77,7 +77,9 @@ def parts_of(poses: Poses) -> Parts:
         _warn(f"the poses have nothing of {' and '.join(_PLAIN[part] for part in lost)}: the network goes without")
     for part, names in missing.items():
         if names and part not in lost:
-            _warn(f"the poses have no {_named(names)} of {_PLAIN[part]}: the network goes without")
+            rootless = part in ROOTS and found[part][ROOTS[part]] is None
+            without = f"all of {_PLAIN[part]}, as it is measured from there" if rootless else "it"
+            _warn(f"the poses have no {_named(names)} of {_PLAIN[part]}: the network goes without {without}")
     raw = {part: _points(poses, own) for part, own in found.items()}
     parts = normalize(raw)
     if not parts["body"].any():

@@ -113,6 +113,20 @@ def test_arrays_come_out_of_pickles_as_they_went_in(tmp_path, protocol):
     assert (found["b"], found["c"][0].shape) == (0.5, (0, 2))
 
 
+@pytest.mark.parametrize("core", [b"numpy.core", b"numpy._core"])
+@pytest.mark.parametrize("function", [b"multiarray\n_reconstruct", b"numeric\n_frombuffer"])
+def test_arrays_that_another_numpy_wrote_are_read(tmp_path, core, function):
+    if function.startswith(b"multi"):
+        content = pickle.dumps(np.arange(3.0), protocol=3)
+        content = content.replace(b"numpy._core", b"numpy.core").replace(b"numpy.core", core)
+        assert function in content
+    else:  # as protocol 5 writes it, in the words of protocol 3
+        content = b"\x80\x03c" + core + b"." + function + b"\n("
+        content += b"C\x18" + np.arange(3.0).tobytes() + b"X\x02\x00\x00\x00f8K\x03\x85X\x01\x00\x00\x00CtR."
+    (tmp_path / "x.pkl").write_bytes(content)
+    np.testing.assert_array_equal(pickles.read(tmp_path / "x.pkl"), np.arange(3.0))
+
+
 def test_clips_read_their_poses_when_asked(tmp_path):
     labels = packed(tmp_path / "labels.gz", ROWS)
     kept(tmp_path / "poses" / "dev" / "a1.pkl"), kept(tmp_path / "poses" / "other.pkl", start=1, end=4)

@@ -6,19 +6,24 @@ as it names anything else. Weights of networks are read by `checkpoints.pickles`
 
 import gzip
 import pickle
+import re
 import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from seasign.types import InputError
 
 GZIP = b"\x1f\x8b"
-_CORES = ("core", "_core")  # before and from numpy 2 on
+CORE = re.compile(r"numpy\._?core(?=\.)")  # whose name changed with numpy 2
+HERE = "numpy.core" if np.__version__.startswith("1.") else "numpy._core"
 NUMPY = {  # what pickles of arrays name
-    *(f"numpy.{core}.multiarray.{name}" for core in _CORES for name in ("_reconstruct", "scalar")),
-    *(f"numpy.{core}.numeric._frombuffer" for core in _CORES),
-    "numpy.ndarray",
-    "numpy.dtype",
+    (f"{HERE}.multiarray", "_reconstruct"),
+    (f"{HERE}.multiarray", "scalar"),
+    (f"{HERE}.numeric", "_frombuffer"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
 }
 # What reading bytes that are not what they should be raises
 DAMAGE = (
@@ -36,9 +41,10 @@ def read(path: Path) -> Any:
 
     class Plain(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
-            if f"{module}.{name}" not in NUMPY:
+            here = CORE.sub(HERE, module)
+            if (here, name) not in NUMPY:
                 raise InputError(f"{path}: its pickle names {module}.{name}, which is no plain data: it is not run")
-            return super().find_class(module, name)
+            return super().find_class(here, name)
 
     try:
         with path.open("rb") as file:

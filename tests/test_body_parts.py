@@ -131,7 +131,7 @@ def test_a_part_that_is_not_there_is_masked_and_said(start, part):
 def test_a_joint_that_is_not_there_is_masked_and_said_by_both_names():
     with pytest.warns(
         InputWarning,
-        match=r"no COCO_RIGHT_HAND.PINKY_TIP or RIGHT_HAND_LANDMARKS.PINKY_TIP of the right hand: .* without it$",
+        match=r"no COCO_RIGHT_HAND.PINKY_TIP or RIGHT_HAND_LANDMARKS.PINKY_TIP of the right hand",
     ):
         found = parts_of(without(coco(), "COCO_RIGHT_HAND.PINKY_TIP"))
     expected = dict(parts_of(coco()))
@@ -141,7 +141,7 @@ def test_a_joint_that_is_not_there_is_masked_and_said_by_both_names():
 
 
 def test_a_hand_without_its_wrist_is_masked_since_nothing_measures_it():
-    with pytest.warns(InputWarning, match=r"no COCO_LEFT_HAND.WRIST .* without all of the left hand"):
+    with pytest.warns(InputWarning, match=r"WRIST or LEFT_HAND_LANDMARKS.WRIST, by which the left hand is measured"):
         assert not parts_of(without(coco(), "COCO_LEFT_HAND.WRIST"))["left"].any()
 
 

@@ -77,9 +77,13 @@ def parts_of(poses: Poses) -> Parts:
         _warn(f"the poses have nothing of {' and '.join(_PLAIN[part] for part in lost)}: the network goes without")
     for part, names in missing.items():
         if names and part not in lost:
-            rootless = part in ROOTS and found[part][ROOTS[part]] is None
-            without = f"all of {_PLAIN[part]}, as it is measured from there" if rootless else "it"
-            _warn(f"the poses have no {_named(names)} of {_PLAIN[part]}: the network goes without {without}")
+            root = list(PARTS[part].items())[ROOTS[part]] if part in ROOTS else None
+            if root and root in names:
+                _warn(
+                    f"the poses have no {_named([root])}, by which {_PLAIN[part]} is measured: the network goes without"
+                )
+            else:
+                _warn(f"the poses have no {_named(names)} of {_PLAIN[part]}: the network goes without")
     raw = {part: _points(poses, own) for part, own in found.items()}
     parts = normalize(raw)
     if not parts["body"].any():

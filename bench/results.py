@@ -57,6 +57,7 @@ WIDE = {
     "cslr2",
     "deletions",
     "embedding",
+    "index",
     "perturbation",
     "real",
     "retrieval",

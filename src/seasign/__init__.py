@@ -4,6 +4,7 @@ from importlib.metadata import version as _version
 
 from seasign.alignment import PRESETS, align, assign, join_neighbours, shift
 from seasign.calibration import Calibrated, Reliability, calibrate, draw_reliability
+from seasign.contact_sheet import Card, render_sheet
 from seasign.decoding import Argmax, Decoded, Decoder, Likeliest, SemiMarkov, Threshold
 from seasign.embedding import Embedder, compare, embed_signs, embed_text
 from seasign.explanation import explain, parse_report
@@ -91,6 +92,7 @@ __all__ = [
     "Argmax",
     "Calibrated",
     "Calibration",
+    "Card",
     "Comparison",
     "Confidence",
     "Costs",
@@ -202,6 +204,7 @@ __all__ = [
     "read_signs",
     "recognize",
     "render_report",
+    "render_sheet",
     "search",
     "segment",
     "settle",

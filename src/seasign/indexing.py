@@ -45,6 +45,7 @@ class Video:
     signer: str | None = None
     date: str | None = None  # YYYY-MM-DD
     files: tuple[File, ...] = ()  # that its windows were made of; the first is the signer's
+    film: str | None = None  # where its pictures are
     made: str = ""  # how the windows were found: another way makes them anew
 
 

@@ -19,6 +19,7 @@ from seasign.cli.demo import demo, doctor
 from seasign.cli.embed import embed_signs, embed_text
 from seasign.cli.evaluate import compare_runs, evaluate
 from seasign.cli.explain import explain, pins
+from seasign.cli.index import index
 from seasign.cli.recognize import recognize
 from seasign.cli.search import evaluate_retrieval, search
 from seasign.cli.signing import estimate_poses, segment
@@ -73,6 +74,7 @@ for command in (
     recognize,
     evaluate,
     compare_runs,
+    index,
     search,
     evaluate_retrieval,
     translate,

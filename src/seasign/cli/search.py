@@ -1,10 +1,13 @@
-"""Embeddings in files: `search` among them, and `evaluate-retrieval` of texts and signs."""
+"""`search`, among embeddings in a file or in an index; and `evaluate-retrieval` of texts and signs."""
 
+import csv
+import io
 import json
 import math
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +17,30 @@ import numpy as np
 import seasign
 from seasign import jobs
 from seasign.cli.embed import NAME, TAGS, WHAT, choose_embedder, landmarks_of
+from seasign.cli.index import by_space, has_changed
 from seasign.cli.options import EXISTING, JSON, QUIET
-from seasign.formats import POSES, read_embeddings
+from seasign.contact_sheet import DRAWN, Card, clock, moments, shorten
+from seasign.corpora.videos import check_date
+from seasign.embedding import compare
+from seasign.formats import POSES, TABLES, VIDEOS, read_embeddings
+from seasign.formats.disk import write_text
+from seasign.formats.npz import holds_embeddings
+from seasign.indexing import EVERYTHING, Filters, Match, VectorIndex, Video, Window
 from seasign.metrics import AT, Direction, guess_retrieval
-from seasign.models.gloss_text import GlossText
-from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.retrieval import Hit
-from seasign.types import Cue, Embeddings, InputError, InputWarning, Sign, plain_values
+from seasign.segmentation import in_poses
+from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign, plain_values
 from seasign.uncertainty import bootstrap_retrieval
 
 SEVERAL = 3  # labels that are named when more have no counterpart
+AROUND = 5.0  # seconds around a hit in which its neighbours are
+HITS = TABLES
+COLUMNS = "rank score video kind start end gloss confidence text before inside after signer date path".split()
 FEW = 10  # queries from which on an interval is about as wide as it should be
 
 
 @click.command()
-@click.argument("embeddings", type=EXISTING)
+@click.argument("among", metavar="EMBEDDINGS_OR_INDEX")
 @click.argument("text", required=False)
 @click.option(
     "--like", metavar="POSES or FILE.npz#ROW",
@@ -37,13 +49,63 @@ FEW = 10  # queries from which on an interval is about as wide as it should be
 @click.option("--embedder", metavar=NAME, help=f"{WHAT} [default: by the space, where no weights are needed]")
 @TAGS
 @click.option("-n", "count", type=click.IntRange(1), default=10, show_default=True, help="How many are shown.")
+@click.option("--gloss", metavar="PATTERN", help="Index: signs of this gloss, such as 'HOUSE*'; also without TEXT.")
+@click.option("--kind", type=click.Choice(["sign", "sentence"]), help="Index: windows of this kind. [--like: sign]")
+@click.option("--signer", help="Index: windows of this signer.")
+@click.option("--since", metavar="DAY", help="Index: videos of this day or later, such as 2026-11-21.")
+@click.option("--until", metavar="DAY", help="Index: videos of this day or earlier.")
+@click.option(
+    "--least-confidence",
+    "least",
+    type=float,
+    metavar="SCORE",
+    help="Index: signs that whoever found them is so sure of.",
+)
+@click.option("-o", "--output", type=EXISTING, help="Index: write the hits to a .csv or .json.")
+@click.option("--sheet", type=EXISTING, help="Index: show them on one page of pictures, an .html.")
+@click.option("--frames", is_flag=True, help="The pictures are frames of the video, where it is there, and not poses.")
 @QUIET
 @JSON
 @click.pass_obj
 def search(
     warned: list[str],
     /,
-    embeddings: Path,
+    among: str,
+    text: str | None,
+    like: str | None,
+    embedder: str | None,
+    tags: tuple[str, str] | None,
+    count: int,
+    output: Path | None,
+    sheet: Path | None,
+    frames: bool,
+    quiet: bool,
+    as_json: bool,
+    **filters: Any,
+) -> None:
+    """Find what is nearest to TEXT, or to a sign, among embeddings or in an index.
+
+    EMBEDDINGS is what `embed-signs` or `embed-text` wrote, an index what `index` made. Scores are dot products: higher
+    is nearer, and only those of one space compare.
+    """
+    asked = Filters(**filters)
+    if "://" in among or Path(among).is_dir():
+        if text is not None and like is not None:
+            raise click.UsageError("give a TEXT to look for, or --like")
+        if text is None and like is None and asked == EVERYTHING:
+            raise click.UsageError("give a TEXT to look for, --like, --gloss or another filter")
+        _search_index(warned, among, text, like, embedder, tags, count, asked, output, sheet, frames, quiet, as_json)
+        return
+    if asked != EVERYTHING or output or sheet or frames:
+        raise click.UsageError("filters, --output, --sheet and --frames go with an index")
+    if (text is None) == (like is None):
+        raise click.UsageError("give a TEXT to look for, or --like")
+    _search_file(warned, Path(among), text, like, embedder, tags, count, quiet, as_json)
+
+
+def _search_file(
+    warned: list[str],
+    path: Path,
     text: str | None,
     like: str | None,
     embedder: str | None,
@@ -52,17 +114,11 @@ def search(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Find in EMBEDDINGS what is nearest to TEXT, or to a sign.
-
-    EMBEDDINGS is what `embed-signs` or `embed-text` wrote. Every vector is compared. Scores are dot products: higher is
-    nearer, and only those of one space compare.
-    """
-    if (text is None) == (like is None):
-        raise click.UsageError("give a TEXT to look for, or --like")
-    among, items = read_embeddings(embeddings)
-    query, itself = _query(embeddings, among, text, like, embedder, tags)
-    if among.space == query.space and not query.vectors.any():
-        raise InputError(f"{text or like}: is nothing at all in the space {among.space!r}; look for something else")
+    """Search what `embed-signs` or `embed-text` wrote."""
+    among, items = read_embeddings(path)
+    query, itself = _query(path, among.space, text, like, embedder, tags)
+    if among.space == query.space:
+        _check_query(query, text or like)
     (hits,) = seasign.search(query, among, best=count + (itself is not None))
     hits = tuple(hit for hit in hits if hit.row != itself)[:count]
     if as_json:
@@ -72,9 +128,15 @@ def search(
         _print_hits([_described(hit, items) for hit in hits])
 
 
+def _check_query(query: Embeddings, what: str | None) -> None:
+    """Refuse to look for nothing."""
+    if not query.vectors.any():
+        raise InputError(f"{what}: is nothing at all in the space {query.space!r}; look for something else")
+
+
 def _query(
-    path: Path,
-    among: Embeddings,
+    path: Path | str,
+    space: str,
     text: str | None,
     like: str | None,
     name: str | None,
@@ -86,23 +148,15 @@ def _query(
         known, _ = read_embeddings(Path(file))
         if not 1 <= int(row) <= len(known.vectors):
             raise InputError(f"{file}: there is no row {row}; it has {len(known.vectors)}, counted from 1")
-        own = int(row) - 1 if jobs.same_file(Path(file), path) else None
+        own = int(row) - 1 if jobs.same_file(Path(file), Path(path)) else None
         return Embeddings(known.vectors[int(row) - 1 : int(row)], known.space), own
     if like and Path(like).suffix.lower() not in POSES:
         raise InputError(f"{like}: is no file of poses (*{' *'.join(POSES)}), and names no row, such as signs.npz#3")
-    embedder = choose_embedder(name, tags) if name else _by_space(path, among.space)
+    embedder = choose_embedder(name, tags) if name else by_space(path, space)
     if like is None:
         return seasign.embed_text([text or ""], embedder), None
     poses = jobs.read_body(Path(like), landmarks_of(embedder))
     return seasign.embed_signs(poses, [Sign(0.0, poses.duration)], embedder), None
-
-
-def _by_space(path: Path, space: str) -> seasign.Embedder:
-    """The embedder that a space names, if it needs neither weights nor a folder."""
-    for known in GlossText(), PoseDescriptor():
-        if known.space == space:
-            return known
-    raise InputError(f"{path}: is of the space {space!r}: say with --embedder where its embedder is")
 
 
 def _described(hit: Hit, items: Sequence[Cue] | Sequence[Sign]) -> dict[str, Any]:
@@ -126,6 +180,187 @@ def _print_hits(hits: Sequence[Mapping[str, Any]]) -> None:
     for line in lines:
         cells = [cell.rjust(width) for cell, width in zip(line[:5], widths, strict=False)]
         click.echo("  ".join([*cells, line[5].ljust(widths[5]), line[6]]))
+
+
+# An index -------------------------------------------------------------------------------------------------------------
+
+
+def _search_index(
+    warned: list[str],
+    where: str,
+    text: str | None,
+    like: str | None,
+    embedder: str | None,
+    tags: tuple[str, str] | None,
+    count: int,
+    asked: Filters,
+    output: Path | None,
+    sheet: Path | None,
+    frames: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Search what `index` made."""
+    wanted: dict[str, tuple[Path, Collection[str]]] = {"hits": (output, HITS)} if output else {}
+    jobs.check_outputs(wanted | ({"the contact sheet": (sheet, (".html",))} if sheet else {}), [])
+    asked = replace(asked, since=check_date("--since", asked.since), until=check_date("--until", asked.until))
+    store = seasign.open_index(where)
+    space, query = store.space, None
+    if space is not None and (text is not None or like is not None):
+        query, _ = _query(where, space, text, like, embedder, tags)
+        compare(query, replace(query, space=space))
+        _check_query(query, text or like)
+    if like is not None and asked.kind is None:
+        asked = replace(asked, kind="sign")
+    matches = store.search(query, asked, count)
+    known = _known(store, where, matches)
+    cards = [_card(store, match, known.get(match.video)) for match in matches]
+    rows = [{"rank": rank, **_row(card, known.get(card.match.video))} for rank, card in enumerate(cards, 1)]
+    said = {"index": where, "space": space, "text": text, "like": like}
+    if output:
+        _write_hits(output, said, rows)
+    if sheet:
+        title = text or (f"like {Path(like).name}" if like else asked.gloss) or "windows"
+        shown = [_pictured(card, where, known.get(card.match.video), frames) for card in cards]
+        words = ", ".join(filter(None, (f"{len(cards)} of {len(store)} windows in {where}", _plainly(asked))))
+        write_text(sheet, seasign.render_sheet(title, shown, words))
+    if as_json:
+        click.echo(json.dumps(plain_values({**said, "hits": rows}) | {"warnings": warned}))
+    elif not quiet:
+        _print_cards(cards)
+        for path in filter(None, (output, sheet)):
+            click.echo(f"wrote     {path}")
+
+
+def _known(store: VectorIndex, where: str, matches: Sequence[Match]) -> dict[str, Video]:
+    """The videos of what was found. Those that have changed since are named."""
+    named = {match.video for match in matches}
+    videos = {name: video for name, video in store.videos().items() if name in named} if named else {}
+    if changed := [name for name, video in videos.items() if has_changed(video)]:
+        some = ", ".join(changed[:SEVERAL]) + " ..." * (len(changed) > SEVERAL)
+        message = f"{some}: changed since indexed, so times may be off; index again: seasign index ... --out {where}"
+        warnings.warn(message, InputWarning, stacklevel=2)
+    return videos
+
+
+def _card(store: VectorIndex, match: Match, video: Video | None) -> Card:
+    """What was found, and the signs around it."""
+    own = match.window
+    near = [one for one in store.windows(match.video, own.start - AROUND, own.end + AROUND) if one.kind == "sign"]
+    before = [one.gloss for one in near if one.gloss and one.middle < own.start]
+    after = [one.gloss for one in near if one.gloss and one.middle >= own.end]
+    inside = [one.gloss for one in near if one.gloss and own.start <= one.middle < own.end]
+    return Card(
+        match,
+        tuple(before[-SEVERAL:]),
+        tuple(after[:SEVERAL]),
+        tuple(inside) if own.kind == "sentence" else (),
+        video.signer if video else None,
+        video.date if video else None,
+    )
+
+
+def _pictured(card: Card, where: str, video: Video | None, frames: bool) -> Card:
+    """With the pictures of it, or the poses; as it was, where there are none."""
+    if video is None or not video.files:
+        return card
+    window, path = card.match.window, Path(video.files[0].path)
+    films = [Path(video.film)] if video.film else [path.with_suffix(suffix) for suffix in (path.suffix, *VIDEOS)]
+    film = next((one for one in films if one.suffix.lower() in VIDEOS and one.is_file()), None)
+    link = f"{film.as_uri()}#t={window.start:.2f}" if film else None
+    kept = Path(where) / "poses" / f"{card.match.video.replace('/', '+')}.pose"
+    files = [one for one in (path, path.with_suffix(".pose"), kept) if one.suffix.lower() in POSES and one.is_file()]
+    seen = next((one for one in files if not holds_embeddings(one)), None)
+    try:
+        if film and (frames or seen is None):
+            from seasign.formats.video import stills  # here, since it brings av
+
+            return replace(card, link=link, pictures=tuple(stills(film, moments(window.start, window.end))))
+        return replace(card, link=link, poses=_drawn(seen, window) if seen else None)
+    except (InputError, OSError) as error:
+        warnings.warn(f"{card.match.video}: has no picture ({error})", InputWarning, stacklevel=2)
+        return replace(card, link=link)
+
+
+def _drawn(path: Path, window: Window) -> Poses:
+    """The poses of a window, so that its seconds are those of the video."""
+    poses = _body(path)
+    (own,) = in_poses([window], poses)
+    shift = round((own.start - window.start) * poses.fps)
+    if not shift:
+        return poses
+    first = np.full((max(0, -shift), *poses.xyz.shape[1:]), np.nan, np.float32)
+    return replace(poses, xyz=np.concatenate([first, poses.xyz]))
+
+
+@lru_cache(maxsize=2)
+def _body(path: Path) -> Poses:
+    """What is drawn of a file; several windows in a row may be in one."""
+    return jobs.read_body(path, DRAWN)
+
+
+def _plainly(asked: Filters) -> str:
+    """Filters, in words."""
+    words = {"kind": "{}s", "gloss": "gloss {}", "signer": "signer {}", "since": "since {}", "until": "until {}"}
+    words["least"] = "confidence at least {}"
+    return ", ".join(
+        word.format(getattr(asked, name)) for name, word in words.items() if getattr(asked, name) is not None
+    )
+
+
+def _row(card: Card, video: Video | None) -> dict[str, Any]:
+    """A hit for machines."""
+    own = asdict(card.match.window)
+    return {
+        "score": card.match.score,
+        "video": card.match.video,
+        "kind": own["kind"],
+        "start": own["start"],
+        "end": own["end"],
+        "gloss": own["gloss"],
+        "confidence": own["confidence"],
+        "text": own["text"],
+        "before": list(card.before),
+        "inside": list(card.inside),
+        "after": list(card.after),
+        "signer": card.signer,
+        "date": card.date,
+        "path": video.files[0].path if video and video.files else None,
+    }
+
+
+def _write_hits(path: Path, said: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Hits as a table, or as JSON."""
+    if path.suffix.lower() == ".json":
+        write_text(path, json.dumps(plain_values({**said, "hits": rows}), ensure_ascii=False, indent=1) + "\n")
+        return
+    lines = io.StringIO()
+    table = csv.writer(lines, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for row in plain_values({"rows": rows})["rows"]:
+        cells = (row[column] for column in COLUMNS)
+        table.writerow([" ".join(cell) if isinstance(cell, list) else cell for cell in cells])
+    write_text(path, lines.getvalue())
+
+
+def _print_cards(cards: Sequence[Card]) -> None:
+    """A line per hit: the gloss between its neighbours, or the sentence."""
+    if not cards:
+        click.echo("nothing was found")
+        return
+    lines = [("rank", "score", "from", "to", "video", "kind", "says")]
+    for rank, card in enumerate(cards, 1):
+        own, score = card.match.window, card.match.score
+        said = " ".join((*card.before, f"[{own.gloss or '-'}]", *card.after))
+        if own.kind == "sentence":
+            said = own.text or " ".join(card.inside) or "-"
+        shown = f"{score:.4g}" if score == score else "-"
+        says = " ".join(said.split())
+        lines.append((str(rank), shown, clock(own.start), clock(own.end), shorten(card.match.video), own.kind, says))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [cell.rjust(width) for cell, width in zip(line[:4], widths, strict=False)]
+        click.echo("  ".join([*cells, line[4].ljust(widths[4]), line[5].ljust(widths[5]), line[6]]))
 
 
 # Retrieval ------------------------------------------------------------------------------------------------------------

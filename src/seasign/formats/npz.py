@@ -87,6 +87,14 @@ def write(path: Path, poses: Poses) -> None:
     _write(path, arrays, poses.provenance)
 
 
+def holds_embeddings(path: Path) -> bool:
+    """Whether an archive is one of embeddings, by the names of its arrays; what is no archive is not."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return "vectors.npy" in archive.namelist()
+
+
 def read_embeddings(path: Path) -> tuple[Embeddings, Embedded]:
     """Read an archive of embeddings, and what was embedded: cues, signs, or nothing when that was not kept.
 

@@ -1,6 +1,6 @@
 """Video files -> frames at a constant rate, decoded forward with PyAV; memory does not grow with the video."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -116,6 +116,40 @@ def _resampled(
             raise InputError(
                 f"{path}: no frames after {float(first / rate):g} s; the video ends at {float(time):.2f} s"
             )
+
+
+def stills(path: Path, times: Sequence[float], height: int = 180) -> Iterator[bytes]:
+    """The frames shown at some seconds, as JPEG of one height; each is sought, so that a film of hours takes no longer.
+
+    Args:
+        times: Ascending. Beyond the end it is the last frame.
+    Raises:
+        InputError: As `frames`.
+    """
+    with _opened(path) as (container, stream):
+        origin = stream.start_time or 0
+        base = stream.time_base or Fraction(1, av.time_base)
+        for time in times:
+            container.seek(origin + int(max(0.0, time) / base), stream=stream)
+            shown = None
+            for frame in container.decode(stream):
+                if shown is not None and frame.pts is not None and (frame.pts - origin) * base > time:
+                    break
+                shown = frame
+            if shown is None:
+                raise InputError(f"{path}: no frame at {time:.2f} s; the video ends before")
+            yield _jpeg(_picture(path, shown, None), height)
+
+
+def _jpeg(picture: UInt8[np.ndarray, "rows columns 3"], height: int) -> bytes:
+    """A picture in a smaller size, both sides even."""
+    rows, columns = picture.shape[:2]
+    size = max(2, 2 * round(columns * height / rows / 2)), max(2, 2 * round(height / 2))
+    frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(*size, format="yuvj420p")
+    codec = av.CodecContext.create("mjpeg", "w")
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = *size, "yuvj420p", Fraction(1, 25)
+    codec.options = {"q:v": "4"}
+    return b"".join(bytes(packet) for part in (frame, None) for packet in codec.encode(part))
 
 
 @contextmanager

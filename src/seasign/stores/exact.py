@@ -139,7 +139,7 @@ class Exact:
             _forget(base, video.name)
             if windows:
                 self._append(facts, vectors)
-                about = dumps({"files": [asdict(file) for file in video.files], "made": video.made})
+                about = write_about(video)
                 base.execute("INSERT INTO videos VALUES (?, ?, ?, ?)", (video.name, video.signer, video.date, about))
                 base.executemany(
                     "INSERT INTO windows VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -321,7 +321,12 @@ def _said(error: sqlite3.Error, folder: Path) -> Exception:
 def read_video(name: str, signer: str | None, date: str | None, about: str) -> Video:
     """A video as stores write it."""
     said = loads(about)
-    return Video(name, signer, date, tuple(File(**file) for file in said["files"]), said["made"])
+    return Video(name, signer, date, tuple(File(**file) for file in said["files"]), said["film"], said["made"])
+
+
+def write_about(video: Video) -> str:
+    """All of a video that nobody filters by."""
+    return dumps({"files": [asdict(file) for file in video.files], "film": video.film, "made": video.made})
 
 
 def check_rows(video: Video, windows: Sequence[Window], vectors: Float32[np.ndarray, "rows dimensions"]) -> None:

@@ -11,9 +11,8 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import timedelta
-from json import dumps
 from typing import Any
 
 import lancedb
@@ -25,7 +24,7 @@ from lancedb.index import IvfSq
 from seasign import retrieval
 from seasign.embedding import compare
 from seasign.indexing import EVERYTHING, Filters, Match, Video, Window
-from seasign.stores.exact import another_space, check_rows, read_video
+from seasign.stores.exact import another_space, check_rows, read_video, write_about
 from seasign.types import Embeddings, InputError, InputWarning
 
 LARGE = 50_000  # vectors up to which every one is compared
@@ -234,7 +233,6 @@ def _tabled(
 ) -> pa.Table:
     """A video as rows; the first one says what the video is made of."""
     count, dimensions = vectors.shape
-    about = dumps({"files": [asdict(file) for file in video.files], "made": video.made})
     flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), dimensions)
     columns: dict[str, tuple[pa.DataType, Any]] = {
         "video": (pa.string(), [video.name] * count),
@@ -247,7 +245,7 @@ def _tabled(
         "text": (pa.string(), [one.text for one in windows]),
         "signer": (pa.string(), [video.signer] * count),
         "date": (pa.string(), [video.date] * count),
-        "about": (pa.string(), [about, *[""] * (count - 1)]),
+        "about": (pa.string(), [write_about(video), *[""] * (count - 1)]),
     }
     fields = [pa.field(name, kind) for name, (kind, _) in columns.items()]
     fields.append(pa.field("vector", flat.type, metadata={"space": space}))

@@ -1,0 +1,337 @@
+"""`index` and `search` in it: what is there is found with what is around it; what has changed is said and made anew."""
+
+import csv
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import planted
+import seasign
+from commands import run
+from seasign.formats.video import stills
+from seasign.indexing import VectorIndex
+from seasign.models.gloss_text import GlossText
+from seasign.models.pose_descriptor import PoseDescriptor
+from seasign.stores import open_index
+from seasign.types import Cue, InputError, Sign
+from test_pose_descriptor import signing
+
+STORY = [Sign(1, 2, "HEAVY", 0.9), Sign(2, 3, "RAIN", 0.8), Sign(5, 6, "HOUSE", 0.3), Sign(6, 7, "BUILD", 0.7)]
+CUES = [Cue(1, 3, "Heavy <i>rain</i> tonight."), Cue(5, 7, "A house was built.")]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """An ELAN file with subtitles, embeddings that were made before, and another signer's."""
+    folder = tmp_path / "corpus"
+    (folder / "ada").mkdir(parents=True)
+    seasign.write(folder / "story.eaf", {"SIGN": STORY})
+    seasign.write(folder / "story.vtt", [Cue(90, 91, "As delivered.")])
+    seasign.write(folder / "story.aligned.vtt", CUES)
+    signs = [Sign(0.5, 1.5, "SUN"), Sign(2, 3, "house")]
+    seasign.write(folder / "ada" / "news.npz", GlossText().signs(None, signs), of=signs)
+    return folder
+
+
+@pytest.fixture
+def indexed(corpus, tmp_path):
+    done = run("index", corpus, "--out", tmp_path / "index", "--embedder", "gloss-text")
+    assert (done.exit_code, done.stderr) == (0, "")
+    return tmp_path / "index"
+
+
+def hits(*arguments):
+    found = run("search", *arguments, "--json")
+    assert found.exit_code == 0, found.stderr
+    return json.loads(found.stdout)["hits"]
+
+
+def test_a_folder_becomes_windows_that_words_find(corpus, indexed):
+    first, *others = hits(indexed, "heavy rain", "--kind", "sentence")
+    assert (first["video"], first["start"], first["end"], first["text"]) == ("story.eaf", 1, 3, "Heavy rain tonight.")
+    assert (first["inside"], first["after"]) == (["HEAVY", "RAIN"], ["HOUSE", "BUILD"])
+    assert {hit["kind"] for hit in others} == {"sentence"}
+    (rain, *_) = hits(indexed, "rain", "--kind", "sign")
+    assert rain | {"score": 1} == {
+        "rank": 1, "score": 1, "video": "story.eaf", "kind": "sign", "start": 2, "end": 3, "gloss": "RAIN",
+        "confidence": None, "text": "Heavy rain tonight.", "before": ["HEAVY"], "inside": [],
+        "after": ["HOUSE", "BUILD"],
+        "signer": None, "date": None, "path": str(corpus / "story.eaf"),
+    }  # fmt: skip
+    lines = run("search", indexed, "rain", "-n", 1, "--kind", "sign").stdout.splitlines()
+    assert lines[0].split() == ["rank", "score", "from", "to", "video", "kind", "says"]
+    assert lines[1].split() == "1 1 0:02.00 0:03.00 story.eaf sign HEAVY [RAIN] HOUSE BUILD".split()
+
+
+def test_glosses_and_filters_narrow_a_search(corpus, indexed):
+    assert [(hit["video"], hit["gloss"]) for hit in hits(indexed, "--gloss", "HOUSE*")] == [
+        ("ada/news.npz", "house"),
+        ("story.eaf", "HOUSE"),
+    ]
+    assert [hit["video"] for hit in hits(indexed, "house", "--signer", "ada", "--kind", "sign")] == ["ada/news.npz"] * 2
+    assert hits(indexed, "house", "--since", "2020-01-01") == []
+    assert run("search", indexed, "house", "--since", "2020-01-01").stdout == "nothing was found\n"
+    assert hits(indexed, "--gloss", "*", "-n", 1)[0]["score"] is None
+    like = hits(indexed, "--like", f"{corpus / 'ada' / 'news.npz'}#2")
+    assert {hit["gloss"] for hit in like[:2]} == {"house", "HOUSE"}
+    assert {hit["kind"] for hit in like} == {"sign"}
+
+
+def test_a_manifest_says_signer_and_date_and_confidence_counts(tmp_path):
+    seasign.write(tmp_path / "a.csv", STORY)
+    seasign.write(tmp_path / "a.npz", GlossText().signs(None, STORY), of=STORY)
+    (tmp_path / "all.csv").write_text("signs;subtitles;signer;date\na.csv;;Ada;2020-02-01\n")
+    (tmp_path / "more.csv").write_text("embeddings,signer,date\na.npz,Ben,2021-02-01\n")
+    for name in "all", "more":
+        done = run("index", tmp_path / f"{name}.csv", "--out", tmp_path / "index", "--embedder", "gloss-text", "--json")
+        assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["videos"] == 2
+    found = hits(tmp_path / "index", "--gloss", "*", "--least-confidence", 0.8)
+    assert [(hit["video"], hit["gloss"], hit["signer"]) for hit in found] == [
+        ("a.csv", "HEAVY", "Ada"),
+        ("a.csv", "RAIN", "Ada"),
+    ]
+    assert {hit["date"] for hit in hits(tmp_path / "index", "rain", "--since", "2020-06-01")} == {"2021-02-01"}
+    assert {hit["signer"] for hit in hits(tmp_path / "index", "rain", "--until", "2020-06-01")} == {"Ada"}
+
+
+def test_what_has_not_changed_is_passed_over_and_what_has_is_said_and_made_anew(corpus, indexed, monkeypatch):
+    again = ("index", corpus, "--out", indexed, "--json")
+    assert json.loads(run(*again).stdout)["unchanged"] == ["ada/news.npz", "story.eaf"]
+    os.utime(corpus / "story.eaf", (1, 1))  # touched, not changed
+    assert len(json.loads(run(*again).stdout)["unchanged"]) == 2
+    seasign.write(corpus / "story.eaf", {"SIGN": [Sign(1, 2, "SNOW")]}, like=corpus / "story.eaf")
+    stale = run("search", indexed, "rain", "-n", 1)
+    assert stale.exit_code == 0
+    assert stale.stderr.startswith("warning: story.eaf: changed since indexed, so times may be off; index again")
+    done = json.loads(run(*again).stdout)
+    assert (done["indexed"], done["unchanged"]) == ({"story.eaf": 2}, ["ada/news.npz"])
+    fresh = run("search", indexed, "--gloss", "*")
+    assert fresh.stderr == ""
+    assert "RAIN" not in fresh.stdout
+    assert "[SNOW]" in fresh.stdout
+    (corpus / "story.eaf").unlink()
+    assert "changed since indexed" in run("search", indexed, "snow", "-n", 1).stderr
+
+
+def test_a_video_can_be_forgotten(indexed):
+    done = run("index", "--out", indexed, "--delete", "story.eaf")
+    assert done.stdout.splitlines()[0].split() == ["deleted", "1", "videos"]
+    assert {hit["video"] for hit in hits(indexed, "rain")} == {"ada/news.npz"}
+    gone = run("index", "--out", indexed, "--delete", "story.eaf")
+    assert (gone.exit_code, gone.stderr) == (1, f"error: {indexed}: has no video 'story.eaf'; it has ada/news.npz\n")
+
+
+def test_poses_are_segmented_embedded_and_drawn(tmp_path):
+    folder = tmp_path / "poses"
+    (folder / "ben").mkdir(parents=True)
+    seasign.write(folder / "ben" / "one.pose", signing(1))
+    seasign.write(folder / "two.npz", signing(2))
+    seasign.write(folder / "three.pose", signing(3))
+    (folder / "all.csv").write_text("poses,gloss,signer\nben/one.pose,ONE,Ben\ntwo.npz,TWO,\n")
+    done = run("index", folder / "all.csv", "--out", tmp_path / "index", "--embedder", "pose-descriptor")
+    assert done.exit_code == 0, done.stderr
+    like = (tmp_path / "index", "--like", folder / "ben" / "one.pose")
+    first, second = hits(*like)
+    assert (first["gloss"], first["score"]) == ("ONE", pytest.approx(1, abs=1e-5))
+    assert second["gloss"] == "TWO"
+    output, sheet = tmp_path / "hits.csv", tmp_path / "sheet.html"
+    shown = run("search", *like, "-o", output, "--sheet", sheet)
+    assert shown.stdout.splitlines()[-2:] == [f"wrote     {output}", f"wrote     {sheet}"]
+    with output.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["rank"], row["gloss"], row["signer"]) for row in rows] == [("1", "ONE", "Ben"), ("2", "TWO", "")]
+    page = sheet.read_text(encoding="utf-8")
+    assert page.count('<svg viewBox="0 0 400') == 2
+    assert "like one.pose" in page
+    run("search", *like, "-o", tmp_path / "hits.json")
+    assert json.loads((tmp_path / "hits.json").read_text())["hits"][0]["gloss"] == "ONE"
+    found = run("index", folder / "three.pose", "--out", tmp_path / "index", "--embedder", "pose-descriptor", "--json")
+    assert json.loads(found.stdout)["indexed"].keys() == {"three.pose"}
+
+
+def test_frames_of_the_video_are_shown_on_request(tmp_path):
+    film = planted.film(tmp_path / "news.mp4", np.arange(60) / 25)
+    seasign.write(tmp_path / "news.eaf", {"SIGN": [Sign(0.5, 1.5, "RAIN")]})
+    assert run("index", tmp_path, "--out", tmp_path / "index", "--embedder", "gloss-text").exit_code == 0
+    shown = run("search", tmp_path / "index", "rain", "-n", 1, "--sheet", tmp_path / "sheet.html", "--frames")
+    assert shown.stderr == ""
+    page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg;base64,") == 4
+    assert f'href="{film.as_uri()}#t=0.50"' in page
+    film.write_bytes(b"")
+    shown = run("search", tmp_path / "index", "rain", "-n", 1, "--sheet", tmp_path / "sheet.html", "--frames")
+    assert "has no picture" in shown.stderr
+
+
+def test_a_still_is_the_frame_shown_at_that_time(tmp_path):
+    film = planted.film(tmp_path / "news.mp4", np.arange(60) / 25)
+    import av
+
+    for second, number in (0.0, 0), (0.5, 12), (0.99, 24), (2.3, 57), (99.0, 59):
+        (jpeg,) = stills(film, [second], height=24)
+        codec = av.CodecContext.create("mjpeg", "r")
+        (picture,) = codec.decode(av.Packet(jpeg))
+        assert (picture.width, picture.height) == (32, 24)
+        assert abs(float(picture.to_ndarray(format="rgb24").mean()) - planted.level(number)) < 4
+    (tmp_path / "none.mp4").write_bytes(b"")
+    with pytest.raises(InputError, match="is empty"):
+        list(stills(tmp_path / "none.mp4", [0]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("index", "--out", "{index}"), 2, "give a MANIFEST_OR_FOLDER, or a VIDEO to --delete"),
+        (("index", "{corpus}", "--out", "{corpus}"), 1, "holds other files; name a folder that is empty"),
+        (("index", "{corpus}/none", "--out", "{index}"), 1, "is no folder and no manifest"),
+        (("index", "{corpus}/ada/news.npz", "--out", "{corpus}/../new/", "--delete", "x"), 1, "has no video 'x'"),
+        (("search", "{index}"), 2, "give a TEXT to look for, --like, --gloss or another filter"),
+        (("search", "{index}", "rain", "--like", "x.pose"), 2, "give a TEXT to look for, or --like"),
+        (("search", "{index}", "rain", "--since", "soon"), 1, "--since: 'soon' is no day; write 2026-11-21"),
+        (("search", "{index}", "rain", "-o", "hits.txt"), 1, "cannot write hits there; name it *.csv *.json"),
+        (("search", "{index}", "rain", "--sheet", "page.pdf"), 1, "cannot write the contact sheet there"),
+        (("search", "{index}", "?!"), 1, "?!: is nothing at all in the space"),
+        (("search", "{index}", "--like", "{clip}", "--embedder", "pose-descriptor"), 1, "cannot compare 'pose-desc"),
+        (("search", "{index}", "rain", "--embedder", "pose-descriptor"), 1, "has no words"),
+        (("search", "{corpus}", "rain"), 1, "is no index; make one: seasign index"),
+        (("search", "{corpus}/ada/news.npz", "rain", "--signer", "ada"), 2, "go with an index"),
+        (("index", "{clip}", "--out", "{index}", "--embedder", "pose-descriptor"), 1, "holds 'gloss-text"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_the_index_as_it_was(corpus, indexed, tmp_path, arguments, code, said):
+    seasign.write(tmp_path / "clip.pose", signing(0))
+    known = {"corpus": corpus, "index": indexed, "clip": tmp_path / "clip.pose"}
+    before = hits(indexed, "rain")
+    done = run(*(one.format(**known) for one in arguments))
+    assert done.exit_code == code, done.stderr
+    assert said in done.stderr
+    if code == 1:
+        assert len(done.stderr.splitlines()) == 1
+    assert hits(indexed, "rain") == before
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("video\nnews.mov\n", "all.csv:2: there is no file"),
+        ("video,date\n,2020-01-01\n", "all.csv:2: names no video, poses, embeddings or signs"),
+        ("signs,date\na.csv,today\n", "all.csv:2: 'today' is no day"),
+        ("signs\na.csv\na.csv\n", "all.csv:3: a.csv is there twice"),
+        ("signs\n", "lists no videos"),
+        ("poses\na.csv\n", "all.csv:2: a.csv: expected a file named *.pose *.npz"),
+    ],
+)
+def test_a_manifest_that_is_wrong_names_its_line(tmp_path, lines, said):
+    seasign.write(tmp_path / "a.csv", STORY)
+    (tmp_path / "all.csv").write_text(lines)
+    done = run("index", tmp_path / "all.csv", "--out", tmp_path / "index", "--embedder", "gloss-text")
+    assert (done.exit_code, len(done.stderr.splitlines())) == (1, 1)
+    assert said in done.stderr
+
+
+def test_a_batch_goes_on_and_names_what_failed(corpus, tmp_path):
+    (corpus / "broken.pose").write_bytes(b"no poses")
+    seasign.write(corpus / "texts.npz", GlossText().text(["rain"]), of=CUES[:1])
+    seasign.write(corpus / "bare.eaf", {"SIGN": [Sign(0, 1)]})
+    done = run("index", corpus, "--out", tmp_path / "index", "--embedder", "gloss-text")
+    assert done.exit_code == 1
+    errors = done.stderr.splitlines()
+    assert [line.split(":")[0] for line in errors] == ["error"] * 3
+    assert "bare.eaf: none of 2 signs has a gloss" in errors[0]
+    assert "does not say which signs its rows are; expected what embed-signs wrote" in done.stderr
+    assert "failed    3 videos" in done.stdout
+    assert hits(tmp_path / "index", "heavy rain")[0]["video"] == "story.eaf"
+
+
+def test_two_videos_of_one_name_are_not_taken_for_one(corpus, indexed, tmp_path):
+    (tmp_path / "other").mkdir()
+    seasign.write(tmp_path / "other" / "story.eaf", {"SIGN": STORY})
+    done = run("index", tmp_path / "other", "--out", indexed)
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert f"story.eaf: the index has another video of this name, {corpus / 'story.eaf'}" in done.stderr
+    (corpus / "story.eaf").rename(tmp_path / "gone.eaf")  # moved: what stands there now is the video
+    assert run("index", tmp_path / "other", "--out", indexed).exit_code == 0
+
+
+def test_files_of_one_video_that_contradict_are_refused(corpus, tmp_path):
+    seasign.write(corpus / "story.csv", STORY)
+    done = run("index", corpus, "--out", tmp_path / "index", "--embedder", "gloss-text")
+    assert "is of the same video as story.csv; keep one of them" in done.stderr
+
+
+def test_subtitles_may_stand_in_the_elan_file(tmp_path):
+    seasign.write(tmp_path / "all.eaf", {"SIGN": STORY, "SUBTITLE": [Cue(0, 4, "delivered")], "SUBTITLE_ALIGNED": CUES})
+    assert run("index", tmp_path / "all.eaf", "--out", tmp_path / "index", "--embedder", "gloss-text").exit_code == 0
+    assert hits(tmp_path / "index", "rain", "--kind", "sentence")[0]["text"] == "Heavy rain tonight."
+    run(
+        "index",
+        tmp_path / "all.eaf",
+        "--out",
+        tmp_path / "two",
+        "--embedder",
+        "gloss-text",
+        "--subtitle-tier",
+        "SUBTITLE",
+    )
+    assert hits(tmp_path / "two", "rain", "--kind", "sentence")[0]["text"] == "delivered"
+
+
+def test_a_disk_that_fills_ends_the_batch_with_one_line(corpus, indexed, monkeypatch):
+    seasign.write(corpus / "more.eaf", {"SIGN": STORY})
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+        done = run("index", corpus, "--out", indexed)
+    assert (done.exit_code, done.stderr) == (1, f"error: {indexed}: No space left on device\n")
+    assert "more.eaf" not in open_index(indexed).videos()
+    assert json.loads(run("index", corpus, "--out", indexed, "--json").stdout)["indexed"] == {"more.eaf": 6}
+
+
+@pytest.mark.slow
+def test_a_command_that_is_killed_goes_on_where_it_was(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for number in range(60):
+        seasign.write(folder / f"{number:02}.npz", GlossText().signs(None, STORY), of=STORY)
+    command = [sys.executable, "-m", "seasign", "index", folder, "--out", tmp_path / "index"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "index" / "vectors.000001.f32").exists():
+        time.sleep(0.01)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    held = open_index(tmp_path / "index")
+    assert isinstance(held, VectorIndex)
+    there = set(held.videos())
+    assert len(held) == 6 * len(there)
+    assert {match.video for match in held.search(GlossText().text(["rain"]), best=999)} == there
+    done = json.loads(run("index", folder, "--out", tmp_path / "index", "--json").stdout)
+    assert set(done["unchanged"]) == there
+    assert len(done["indexed"]) == 60 - len(there)
+    assert done["windows"] == 360
+
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (DATA / "pose_samples").is_dir(), reason="needs the shared data")
+def test_a_sign_is_found_in_real_signing(tmp_path):
+    house = DATA / "pose_samples" / "asl_house.pose"
+    letters = sorted((DATA / "fingerspelling_poses").glob("*/*.pose"))
+    lines = ["poses,gloss", *(f"{path},{path.stem}" for path in letters), f"{house},HOUSE"]
+    (tmp_path / "all.csv").write_text("\n".join(lines))
+    done = run("index", tmp_path / "all.csv", "--out", tmp_path / "index", "--embedder", "pose-descriptor")
+    assert done.exit_code == 0, done.stderr
+    first, second = hits(tmp_path / "index", "--like", house, "-n", 2)
+    assert (first["gloss"], first["score"]) == ("HOUSE", pytest.approx(1, abs=1e-5))
+    assert second["score"] < 0.95
+    assert PoseDescriptor().space == open_index(tmp_path / "index").space

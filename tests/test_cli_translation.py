@@ -4,6 +4,7 @@ import gzip
 import json
 import pickle
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def test_texts_are_scored_line_by_line_with_intervals():
     assert low < 43.24 < high
     assert re.search(r"ROUGE-L +74\.74 ", printed)
     found = json.loads(run("evaluate-translation", "ref.txt", "hyp.txt", "--json").stdout)
+    assert (found["tokenization"], found["sacrebleu"]) == ("13a", version("sacrebleu"))
     assert found["bleu_4"] == pytest.approx(GOLDEN["slt"]["bleu"]["bleu4"], abs=1e-6)
     assert found["intervals"]["bleu_4"] == pytest.approx([low, high], abs=0.005)
     assert run("evaluate-translation", "ref.txt", "hyp.txt", "--quiet").stdout == ""

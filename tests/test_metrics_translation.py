@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seasign.metrics.glosses import WordErrors, align_words, evaluate_glosses, evaluate_words
@@ -145,6 +145,7 @@ def test_least_edits_are_fewer_where_substitutions_are_dear():
     assert shifted.least_wer == 100 < shifted.wer
 
 
+@settings(deadline=None)
 @given(SENTENCES, SENTENCES)
 def test_words_are_aligned_at_the_least_cost(reference, estimate):
     def cheapest(i, j):
@@ -160,6 +161,7 @@ def test_words_are_aligned_at_the_least_cost(reference, estimate):
         assert [step[side] for step in steps if step[side] is not None] == list(range(len(words)))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(SENTENCES, SENTENCES), min_size=1, max_size=4))
 def test_least_edits_are_those_of_timed_glosses(pairs):
     def timed(words):

@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
+from importlib.metadata import version
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,9 @@ def evaluate_translation(
     count: dict[str, Callable[..., Counted]] = {"glosses": count_glosses, "words": count_isolated}
     counted = count[kind](*pairs) if kind in count else count_translation(*pairs, tokenize=tokenize)
     scores = bootstrap_texts(counted, seed=seed)
-    settings = {"sentences": counted.number, **({"tokenization": tokenize} if kind == "text" else {})}
+    settings: dict[str, object] = {"sentences": counted.number}
+    if kind == "text":
+        settings |= {"tokenization": tokenize, "sacrebleu": version("sacrebleu")}
     if as_json:
         found = {name: it.value for name, it in scores.items()}
         intervals = {name: [it.low, it.high] for name, it in scores.items()}

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -33,6 +34,7 @@ class TranslationScores:
     rouge_l: float  # mean over sentences, as in the tables of papers
     rouge_l_plain: float  # the same with every word counted as often as it stands, full stops like other words
     tokenization: str  # of BLEU; "zh" and "char" also part the words of ROUGE-L
+    sacrebleu: str  # its version, which BLEU and chrF are of
 
     def as_json(self) -> dict[str, object]:
         """Plain values."""
@@ -90,7 +92,9 @@ def evaluate_translation(
     """
     counted = count_translation(reference, estimate, tokenize=tokenize)
     one, two, three, four, chrf, rouge, plain = counted.pool(np.ones((1, counted.number), int))[0].tolist()
-    return TranslationScores(counted.number, (one, two, three, four), chrf, rouge, plain, tokenize)
+    return TranslationScores(
+        counted.number, (one, two, three, four), chrf, rouge, plain, tokenize, version("sacrebleu")
+    )
 
 
 def evaluate_isolated(reference: Sequence[str], estimate: Sequence[str]) -> IsolatedScores:

@@ -1,9 +1,11 @@
 """BOBSL's files: what they hold is read, and what they should not hold is refused in a line."""
 
+import importlib.util
 import io
 import json
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 from seasign.corpora import bobsl
 from seasign.formats import pickles
+from seasign.spotting import label_spots
 from seasign.types import Cue, InputError, InputWarning, Sign
 
 GOLDEN = Path(__file__).parent / "golden" / "cslr2"
@@ -267,6 +270,65 @@ def write_folder(folder: Path) -> Path:
         np.savez(folder / "labels" / f"{name}.npz", labels=labels, probabilities=sure)
     (folder / "vocabulary.txt").write_text("one\ntwo\nthree\nfour\nfive\nsix\nseven\n")
     return folder
+
+
+def write_lmdbs(folder: Path) -> Path:
+    """The same, as published: features and labels in databases, and how long videos are."""
+    lmdb = pytest.importorskip("lmdb")
+    write_folder(folder)
+    with (
+        lmdb.open(str(folder / "features.lmdb"), map_size=2**24) as seen,
+        lmdb.open(str(folder / "labels.lmdb"), map_size=2**24) as guessed,
+        seen.begin(write=True) as features,
+        guessed.begin(write=True) as labels,
+    ):
+        for name in ("ep0", "ep1"):
+            rows = np.load(folder / "features" / f"{name}.npy")
+            with np.load(folder / "labels" / f"{name}.npz") as arrays:
+                words, sure = arrays["labels"], arrays["probabilities"]
+            for number in range(len(rows)):
+                key = f"{number + 1:07d}.np"
+                features.put(f"{name}/{key}".encode(), rows[number].tobytes())
+                labels.put(f"{name}_label/{key}".encode(), words[number].astype(np.int64).tobytes())
+                labels.put(f"{name}_prob/{key}".encode(), sure[number].tobytes())
+    info = {"videos": {"name": ["ep0.mp4", "ep1.mp4"], "videos": {"T": [234, 235]}}}
+    pickled(folder / "info.pkl", info)
+    for old in ("features", "labels"):
+        shutil.rmtree(folder / old)
+    return folder
+
+
+def test_a_folder_of_databases_is_the_same_episodes(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (plain,) = bobsl.read_folder(write_folder(tmp_path / "a"), "val")
+    (stored,) = bobsl.read_folder(write_lmdbs(tmp_path / "b"), "val")
+    assert (plain.name, plain.cues) == (stored.name, stored.cues)
+    np.testing.assert_array_equal(plain.features.vectors, stored.features.vectors)
+    np.testing.assert_array_equal(plain.labels, stored.labels)
+    np.testing.assert_array_equal(plain.probabilities, stored.probabilities)
+    assert (plain.features.source, plain.features.stride) == (stored.features.source, stored.features.stride)
+    pickled(tmp_path / "b" / "info.pkl", {"videos": {"name": ["ep0.mp4"], "videos": {"T": [234]}}})
+    with pytest.raises(InputError, match="ep1 has 0 frames, not one window of 16"):
+        bobsl.read_folder(tmp_path / "b", "val")
+
+
+def test_labels_that_were_spotted_are_read_again_from_a_folder_and_from_an_lmdb(tmp_path):
+    signs = [Sign(1.0, 2.0, "two", 0.75), Sign(1.5, 2.5, "six", 0.5)]
+    times = bobsl.read_folder(write_folder(tmp_path), "train")[0].features.times
+    labels, sure = label_spots(signs, times, bobsl.read_vocabulary(tmp_path / "vocabulary.txt"))
+    bobsl.write_labels(tmp_path / "labels" / "ep0.npz", labels, sure)
+    (episode,) = bobsl.read_folder(tmp_path, "train")
+    assert episode.labels.tolist() == labels.tolist()
+    assert episode.probabilities.tolist() == sure.tolist()
+    kept = times[sure[:, 0] > 0]
+    assert kept.min() == pytest.approx(1.0, abs=0.08)
+    assert kept.max() == pytest.approx(2.5, abs=0.08)
+    if importlib.util.find_spec("lmdb"):
+        bobsl.write_lmdb_labels(tmp_path / "db", "ep0", labels, sure)
+        bobsl.write_lmdb_labels(tmp_path / "db", "ep9", labels[:1], sure[:1])
+        again = bobsl.read_lmdb_labels(tmp_path / "db", "ep0", len(times))
+        assert [one.tolist() for one in again] == [labels.tolist(), sure.tolist()]
 
 
 def test_a_folder_is_the_episodes_of_a_part(tmp_path):

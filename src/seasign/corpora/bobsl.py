@@ -26,6 +26,7 @@ from seasign.types import Cue, InputError, InputWarning, Sign, WindowFeatures
 FPS = Fraction(25)
 BEST = 5  # labels of a window
 WIDTH = 768  # numbers of a feature
+WINDOW = 16  # frames that it is of
 CLOCK = re.compile(r"(\d+):([0-5]?\d):([0-5]?\d(?:[.,]\d+)?)")
 BRACKETS, PUNCTUATION = re.compile(r"[()\[\]]"), re.compile(r"[.,?!()\"']")
 GLOSS = re.compile(r"([^\[\]]+)\[(\d+(?:\.\d+)?)--(\d+(?:\.\d+)?)\]")
@@ -350,6 +351,32 @@ def read_lmdb_labels(
     return labels, _lmdb(path, f"{episode}_prob", windows, "float16", BEST)
 
 
+def write_labels(
+    path: Path, labels: Int[np.ndarray, "windows best"], probabilities: Float[np.ndarray, "windows best"]
+) -> None:
+    """Write the labels of an episode as `read_folder` finds them, LABELS/EPISODE.npz."""
+    with disk.replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, labels=labels.astype(np.int64), probabilities=probabilities.astype(np.float16))
+
+
+def write_lmdb_labels(
+    path: Path, episode: str, labels: Int[np.ndarray, "windows 5"], probabilities: Float[np.ndarray, "windows 5"]
+) -> None:
+    """Write the labels of an episode into an LMDB, beside those of others, as the authors' code reads them.
+
+    Raises:
+        ModuleNotFoundError: There is no lmdb; the message is the remedy.
+    """
+    try:
+        import lmdb
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError('writing an LMDB needs lmdb: pip install "seasign[bobsl]"') from None
+    with lmdb.open(str(path), map_size=2**40) as environment, environment.begin(write=True) as transaction:
+        for kind, rows in ("label", labels.astype(np.int64)), ("prob", probabilities.astype(np.float16)):
+            for number, row in enumerate(rows, 1):
+                transaction.put(f"{episode}_{kind}/{number:07d}.np".encode(), row.tobytes())
+
+
 def _lmdb(path: Path, folder: str, windows: int, kind: str, width: int) -> np.ndarray:
     """Rows under the keys FOLDER/0000001.np and so on."""
     try:
@@ -378,25 +405,38 @@ def _lmdb(path: Path, folder: str, windows: int, kind: str, width: int) -> np.nd
 def read_folder(folder: Path, part: str) -> tuple[Episode, ...]:
     """The episodes of a part, as they lie in a folder.
 
-    `split.json`: see `read_split`; `subtitles.pkl`, or `subtitles/EPISODE.vtt`; `features/EPISODE.npy`; and where there
-    are labels, `labels/EPISODE.npz` of the arrays `labels` and `probabilities`, a row a window.
+    `split.json`: see `read_split`; `subtitles.pkl`, or `subtitles/EPISODE.vtt`; `features.lmdb` with `info.pkl`, which
+    says how long videos are, or `features/EPISODE.npy`; and where there are labels, `labels.lmdb`, or
+    `labels/EPISODE.npz` of the arrays `labels` and `probabilities`, a row a window.
 
     Raises:
         InputError: A file is missing or cannot be used, a part is not there, or labels are not as many as windows.
+        ModuleNotFoundError: There is an LMDB, and no lmdb; the message is the remedy.
     """
     parts = read_split(folder / "split.json")
     if part not in parts:
         raise InputError(f"{folder / 'split.json'}: there is no part {part!r}; there are {', '.join(parts)}")
     whole = folder / "subtitles.pkl"
     spoken: Mapping[str, tuple[Cue, ...]] = read_subtitles(whole) if whole.exists() else {}
+    seen, guessed = folder / "features.lmdb", folder / "labels.lmdb"
+    lengths = read_lengths(folder / "info.pkl") if seen.exists() else {}
     episodes = []
     for name in parts[part]:
         cues = spoken.get(name) if whole.exists() else read_cues(folder / "subtitles" / f"{name}.vtt").cues
         if not cues:
             raise InputError(f"{folder}: {name} has no subtitles")
-        windows = features.read(folder / "features" / f"{name}.npy", source="video-swin")
+        if not seen.exists():
+            windows = features.read(folder / "features" / f"{name}.npy", source="video-swin")
+        elif lengths.get(name, 0) < WINDOW:
+            raise InputError(
+                f"{folder / 'info.pkl'}: {name} has {lengths.get(name, 0)} frames, not one window of {WINDOW}"
+            )
+        else:
+            windows = read_lmdb_features(seen, name, (lengths[name] - WINDOW) // 2 + 1)
         file, labels, sure = folder / "labels" / f"{name}.npz", None, None
-        if file.exists():
+        if guessed.exists():
+            labels, sure = read_lmdb_labels(guessed, name, len(windows.vectors))
+        elif file.exists():
             with np.load(file, allow_pickle=False) as arrays:
                 if not {"labels", "probabilities"} <= set(arrays.files):
                     raise InputError(f"{file}: holds {', '.join(arrays.files)}; expected labels and probabilities")

@@ -252,6 +252,8 @@ class EmbeddingWindows:
                 starts += [(one, one + length) for one in (*first.tolist(), poses.duration - length)]
         spans = np.array(starts or [(0.0, poses.duration)])
         found = _unit(embed_signs(poses, [Sign(start, end) for start, end in spans.tolist()], self.embedder))
+        if not found.vectors.any():
+            raise InputError(f"the windows are nothing at all in the space {found.space!r}: take one that poses are in")
         self._kept[:] = [(poses, found, spans)]
         return found, spans
 

@@ -23,6 +23,7 @@ from seasign.cli.index import index
 from seasign.cli.recognize import recognize
 from seasign.cli.search import evaluate_retrieval, search
 from seasign.cli.signing import estimate_poses, segment
+from seasign.cli.spot import spot
 from seasign.cli.train import train
 from seasign.cli.translate import evaluate_translation, translate
 from seasign.cli.tuning import calibrate, tune
@@ -72,6 +73,7 @@ for command in (
     embed_signs,
     embed_text,
     recognize,
+    spot,
     evaluate,
     compare_runs,
     index,

@@ -64,13 +64,9 @@ class Dictionary:
         Warns:
             InputWarning: Some clips cannot be used, and are left out.
         """
-        if not folder.is_dir():
-            raise InputError(
-                f"{folder}: no such folder; a dictionary is a folder of clips (.pose, .npz) named by words"
-            )
         shown: dict[str, list[np.ndarray]] = {}
         failed: list[str] = []
-        for word, path in sorted(_listed(folder)):
+        for word, path in sorted(clips_in(folder)):
             try:
                 with warnings.catch_warnings():  # a sign of one hand never shows the other
                     warnings.simplefilter("ignore", InputWarning)
@@ -150,8 +146,10 @@ class Dictionary:
         return Embeddings(likely / likely.sum(axis=1, keepdims=True), self.space)
 
 
-def _listed(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Words, and the clips that show them."""
+def clips_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Words, and the clips that show them; see `Dictionary.read`."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; a dictionary is a folder of clips (.pose, .npz) named by words")
     index = folder / "index.csv"
     if not index.exists():
         files = [path for path in folder.iterdir() if path.suffix.lower() in formats.POSES]

@@ -40,9 +40,9 @@ class SubsequenceDtw:
 
     An example is first trimmed to the longest time that a hand is up, if it has elbows to tell.
 
-    Calibrated on shared data, 6 recording sessions of `traduttore`, each joined into 40 signs, one example of another
-    session for each of up to 10 words: of the ten best spots for each, how many are right. Where signs are rarer or of
-    other signers, probabilities are too high.
+    Calibrated on shared data, by how many of the best spots are right: those of one example in the clips of another
+    session of `traduttore`, 40 joined by `concatenate`, with up to 10 words in each of 6 sessions; and, all of them
+    wrong, those in 37 sentences of How2Sign. Where a sign is rarer, or another signs it, probabilities are too high.
 
     Source: subsequence dynamic time warping, Müller 2007, "Information Retrieval for Music and Motion", 4.4. Differs:
         steps, of which none lets one frame stand for more than two.
@@ -50,7 +50,7 @@ class SubsequenceDtw:
 
     combine: Literal["best", "mean"] = "best"  # of several examples: the nearest counts, or the mean of all
     fps: Fraction = Fraction(15)  # that poses are brought to
-    calibration: tuple[float, float] = (3.1, 25.5)
+    calibration: tuple[float, float] = (3.6, 32.7)
 
     @property
     def landmarks(self) -> tuple[str, ...]:

@@ -1,0 +1,343 @@
+"""`spot`: a sign or a word -> where it is signed."""
+
+import json
+import math
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+import seasign
+from seasign import checkpoints, jobs
+from seasign.cli.embed import TAGS, choose_embedder, without_markup
+from seasign.cli.options import ESTIMATION, EXISTING, JSON, QUIET, Number, Pair, options
+from seasign.cli.signing import is_video, poses_in
+from seasign.formats import POSES, TABLES, TIERS, VIDEOS
+from seasign.formats.words import read_vocabulary
+from seasign.models.dictionary import clips_in
+from seasign.models.pose_descriptor import PoseDescriptor
+from seasign.models.subsequence_dtw import SubsequenceDtw
+from seasign.segmentation import in_poses, in_video
+from seasign.spotting import EmbeddingWindows, Query, Spotter, check_hands, spot_words
+from seasign.types import Cue, InputError, InputWarning, Poses, Sign, Span, plain_values
+
+WHOLE = PoseDescriptor(raised=1.0)  # windows hold no raising and lowering of hands
+WINDOWS = (-35.2, 36.7)  # the calibration of windows of these, on the data of that of `SubsequenceDtw`
+LEAST = 0.1  # probability of what is shown, unless told
+FILES = (*POSES, *VIDEOS, *TIERS)
+CLIP = "clip.pose, clip.pose#1.2-1.9 or story.eaf#HOUSE"
+Row = tuple[Path, Sign, float]  # a file, a spot with its probability, and the score of the spotter
+
+
+@click.command()
+@click.argument("arguments", metavar="[QUERY] INPUT...", nargs=-1, required=True)
+@click.option(
+    "--example", "examples", multiple=True, metavar="FILE or FILE#PART",
+    help="In place of QUERY: an example of the sign. Give it again for more of the same sign.",
+)  # fmt: skip
+@click.option(
+    "--words-of", type=EXISTING, metavar="SUBTITLES",
+    help="In place of QUERY: look for the words of aligned subtitles, each near its cue.",
+)  # fmt: skip
+@click.option("--tier", default="SIGN", show_default=True, help="Where glosses are, in an ELAN file of a QUERY.")
+@click.option(
+    "--spotter", metavar="dtw|windows|FOLDER",
+    help="What looks: warping, windows of an embedder, or a network. [default: dtw, or what --embedder needs]",
+)  # fmt: skip
+@click.option(
+    "--embedder", metavar="dictionary:FOLDER|FOLDER",
+    help="What knows words. A dictionary:FOLDER gives its clips of a word as examples; SignCLIP and CSLR2 put words "
+         "and windows into one space.",
+)  # fmt: skip
+@TAGS
+@click.option("--calibration", type=Pair(), metavar="A,B", help="Probabilities are 1 / (1 + exp(-A - B score)).")
+@click.option("-n", "--best", type=click.IntRange(1), help="At most so many spots, of all INPUTs. [default: 10]")
+@click.option(
+    "--least", type=Number(min=0, max=1), help="Least probability of a spot. [default: 0.1; with --words-of 0.5]"
+)
+@click.option("--margin", type=Number(min=0), help="With --words-of: seconds around a cue. [default: 1]")
+@click.option("--vocabulary", type=EXISTING, help="With --words-of: what to look for, one word a line.")
+@click.option("-o", "--output", type=EXISTING, help="Also write the spots: .csv, .json, or the tier SPOT of an .eaf.")
+@options(ESTIMATION)
+@QUIET
+@JSON
+@click.pass_obj
+def spot(
+    warned: list[str], /, arguments: Sequence[str], output: Path | None, quiet: bool, as_json: bool, **given: Any
+) -> None:
+    """Find where QUERY is signed in every INPUT.
+
+    QUERY is a clip of one sign (poses or a video) or a part of it in seconds (clip.pose#1.2-1.9); a gloss in an ELAN
+    file that has poses or a video of its name beside it (story.eaf#HOUSE); or a word, which needs --embedder. INPUT is
+    a video, poses, or a folder of poses. Spots of all are ranked together, the likeliest first.
+    """
+    queries, inputs = _divide(arguments, given)
+    own = [Path(_parts(query)[0]) for query in queries]
+    is_word = not given["examples"] and all(path.suffix.lower() not in FILES for path in own)
+    if output:
+        beside = [path for path in (*(own if not is_word else ()), given["words_of"], given["vocabulary"]) if path]
+        jobs.check_outputs({"spots": (output, TIERS | TABLES)}, [*inputs, *beside])
+        if len(inputs) > 1 and output.suffix.lower() in TIERS:
+            raise InputError(f"{output}: an ELAN file is of one video, and there are {len(inputs)}; name a .csv")
+    silent, failed = quiet or as_json, list[str]()
+    with ExitStack() as done:
+
+        def poses_of(path: Path) -> Poses:
+            return poses_in(path, given, output or path, silent, done, looked_at)
+
+        def example_of(path: Path) -> Poses:
+            with warnings.catch_warnings():  # a sign of one hand never shows the other
+                warnings.simplefilter("ignore", InputWarning)
+                return poses_of(path)
+
+        spotter, words = _choose(given, queries[0] if is_word and queries else None)
+        looked_at: tuple[str, ...] = getattr(getattr(spotter, "embedder", spotter), "landmarks", ())
+        cues = without_markup(seasign.read_cues(given["words_of"]).cues) if given["words_of"] else ()
+        label, query = (" ".join(queries),) * 2 if is_word else _query(queries, given, example_of)
+        if isinstance(query, str) and words is not None and not cues:
+            query = _shown(query, words, example_of)
+        wanted = _wanted(cues, given, words, example_of) if cues else {}
+        found: list[Row] = []
+        short = 0
+        for path in inputs:
+            try:
+                poses = poses_of(path)
+                if len(inputs) > 1 and not isinstance(query, str) and _is_longer(query, poses):
+                    short += 1
+                elif given["words_of"]:
+                    signs = _near_cues(cues, poses, wanted, spotter, given)
+                    found += [(path, sign, math.nan) for sign in in_video(signs, poses)]
+                else:
+                    found += _ranked(path, label, query, poses, spotter, given)
+            except InputError as error:
+                line = str(error)
+                failed.append(line if line.startswith(str(path)) else f"{path}: {line}")
+                if len(inputs) == 1:
+                    raise InputError(failed[0]) from None
+        if short:
+            message = f"{short} of {len(inputs)} videos are shorter than the query, and are passed over"
+            warnings.warn(message, InputWarning, stacklevel=2)
+        if not given["words_of"]:
+            found = sorted(found, key=lambda row: -row[2])[: given["best"] or 10]
+        if output:
+            _write(output, found, inputs)
+    if as_json:
+        rows = [
+            {"file": str(path), "start": sign.start, "end": sign.end, "gloss": sign.gloss}
+            | {"probability": sign.score, "score": score}
+            for path, sign, score in found
+        ]
+        values = {"query": label or None, "spots": rows, "output": output and str(output)}
+        click.echo(json.dumps(plain_values(values | {"warnings": warned, "failed": failed})))
+    elif not quiet:
+        _print(found, len(inputs) > 1, bool(given["words_of"]))
+        if output:
+            click.echo(f"wrote     {output}")
+    for line in failed:
+        click.echo(f"error: {line}", err=True)
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _divide(arguments: Sequence[str], given: dict[str, Any]) -> tuple[Sequence[str], list[Path]]:
+    """The query, or several examples; and the files that are looked at."""
+    instead = [name for name in ("examples", "words_of") if given[name]]
+    if len(instead) == 2:
+        raise click.UsageError("give --example or --words-of")
+    if given["words_of"] is None and (given["margin"] is not None or given["vocabulary"]):
+        raise click.UsageError("--margin and --vocabulary go with --words-of")
+    if given["words_of"] and given["best"]:
+        raise click.UsageError("--best goes with a query: of words, --least says which are kept")
+    if given["tags"] and not given["embedder"]:
+        raise click.UsageError("--tags go with --embedder")
+    queries, sources = (given["examples"], arguments) if instead else (arguments[:1], arguments[1:])
+    if not sources:
+        raise click.UsageError("give QUERY, what to look for, and INPUT, where: poses, a video, or a folder of poses")
+    if len(queries) == 1 and not queries[0].strip():
+        raise InputError("the query is empty: give a word, or a clip of a sign")
+    inputs = []
+    for source in map(Path, sources):
+        within = (
+            sorted(path for path in source.iterdir() if path.suffix.lower() in POSES) if source.is_dir() else [source]
+        )
+        if not within:
+            raise InputError(f"{source}: there are no poses in this folder (*{' *'.join(POSES)})")
+        inputs += within
+    for path in inputs:
+        is_video(path, "video or poses", POSES)
+    return queries, inputs
+
+
+def _parts(query: str) -> tuple[str, str]:
+    """A file, and a part of it if one is named."""
+    file, _, part = query.rpartition("#")
+    return (file, part) if file and Path(file).suffix.lower() in FILES else (query, "")
+
+
+def _choose(given: dict[str, Any], word: str | None) -> tuple[Spotter, dict[str, list[Path]] | None]:
+    """What looks; and what a dictionary shows of every word, if words are looked up in one."""
+    name, embedder = given["spotter"], given["embedder"]
+    words: dict[str, list[Path]] | None = None
+    spotter: Spotter
+    if embedder and embedder.startswith("dictionary:"):
+        words, embedder = {}, None
+        for word, path in sorted(clips_in(Path(given["embedder"].removeprefix("dictionary:")))):
+            words.setdefault(word.casefold(), []).append(path)
+    if embedder and name not in (None, "windows"):
+        raise click.UsageError("--embedder goes with --spotter windows; a dictionary:FOLDER goes with all")
+    if embedder and embedder != "pose-descriptor":
+        spotter = EmbeddingWindows(choose_embedder(embedder, given["tags"]))
+    elif embedder or name == "windows":
+        spotter = EmbeddingWindows(WHOLE, WINDOWS)
+    elif name in (None, "dtw"):
+        spotter = SubsequenceDtw()
+    else:
+        loaded = checkpoints.load(name)
+        if not isinstance(loaded, Spotter):
+            raise InputError(f"{name}: looks for no query; if it knows words, give it as --embedder")
+        spotter = loaded
+    if words is None and not embedder and name in (None, "dtw", "windows") and (word or given["words_of"]):
+        what = f"{word!r} is no file of a sign" if word else "--words-of looks for words"
+        raise InputError(
+            f"{what}, and words need --embedder: dictionary:FOLDER of clips, or the folder of a SignCLIP or CSLR2"
+        )
+    return (replace(spotter, calibration=given["calibration"]) if given["calibration"] else spotter), words  # type: ignore[type-var]
+
+
+def _query(
+    queries: Sequence[str], given: dict[str, Any], read: Callable[[Path], Poses]
+) -> tuple[str, tuple[Poses, ...]]:
+    """The examples that are named, and what to call the sign."""
+    examples, label = [], ""
+    for query in queries:
+        file, part = _parts(query)
+        path = Path(file)
+        if path.suffix.lower() not in FILES:
+            raise InputError(f"{query}: is no example of a sign; expected a file, such as {CLIP}")
+        if not path.exists():
+            raise InputError(f"{path}: there is no such file")
+        times = re.fullmatch(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", part)
+        spans = [Span(float(times[1]), float(times[2]))] if times else []
+        if path.suffix.lower() in TIERS:
+            if not part:
+                raise InputError(
+                    f"{path}: say which of its signs, by a gloss or by seconds: {path}#HOUSE, {path}#1.2-1.9"
+                )
+            spans = spans or _glossed(path, part, given["tier"])
+            beside = [path.with_suffix(suffix) for suffix in (*POSES, *VIDEOS)]
+            if not (there := [one for one in beside if one.exists()]):
+                raise InputError(f"{path}: has no poses or video beside it, such as {beside[0].name}")
+            path = there[0]
+        elif part and not spans:
+            raise InputError(f"{query}: {part!r} is no part in seconds, such as {path}#1.2-1.9")
+        poses = read(path)
+        examples += [_cut(poses, span, query) for span in in_poses(spans, poses)] if spans else [poses]
+        label = label or (part if part and not times else path.stem)
+    for number, example in enumerate(examples, 1):
+        check_hands(example, f"{queries[0]}" if len(queries) == len(examples) == 1 else f"example {number}")
+    return label, tuple(examples)
+
+
+def _glossed(path: Path, gloss: str, tier: str) -> list[Span]:
+    """Where a gloss is annotated."""
+    signs = seasign.read_signs(path, tier)
+    found = [sign for sign in signs if (sign.gloss or "").casefold() == gloss.casefold()]
+    if not found:
+        known = list(dict.fromkeys(sign.gloss for sign in signs if sign.gloss))
+        there = f"{len(known)} others, such as {', '.join(known[:3])}" if known else "no glosses at all"
+        raise InputError(f"{path}: its tier {tier} has no {gloss!r}, but {there}")
+    return list(found)
+
+
+def _cut(poses: Poses, span: Span, what: str) -> Poses:
+    """The frames of a span."""
+    first, stop = (round(edge * float(poses.fps)) for edge in (span.start, span.end))
+    if not 0 <= first < stop <= len(poses.xyz) + 1:
+        raise InputError(f"{what}: {span.start:g} - {span.end:g} s is no part of {poses.duration:.2f} s of poses")
+    return replace(poses, xyz=poses.xyz[first:stop], confidence=poses.confidence[first:stop])
+
+
+def _shown(word: str, words: dict[str, list[Path]], read: Callable[[Path], Poses]) -> tuple[Poses, ...]:
+    """The clips of a word in a dictionary."""
+    if word.casefold() not in words:
+        raise InputError(
+            f"{word!r} is none of the {len(words)} words of the dictionary ({', '.join(list(words)[:4])} ...)"
+        )
+    return tuple(read(path) for path in words[word.casefold()])
+
+
+def _wanted(
+    cues: Sequence[Cue], given: dict[str, Any], words: dict[str, list[Path]] | None, read: Callable[[Path], Poses]
+) -> dict[str, Query]:
+    """What to look for in cues, by word: those of the vocabulary, of the dictionary, or all that they say."""
+    text = " ".join(cue.text for cue in cues).casefold()
+    said = list(dict.fromkeys(re.findall(r"[^\W\d_]+", text)))
+    named = list(read_vocabulary(given["vocabulary"])) if given["vocabulary"] else list(words or said)
+    if words is None:
+        return {word: word for word in named if word.casefold() in text}
+    return {word: _shown(word, words, read) for word in named if word.casefold() in text and word.casefold() in words}
+
+
+def _is_longer(query: Sequence[Poses], poses: Poses) -> bool:
+    """Whether no example has room in poses."""
+    return min(example.duration for example in query) > poses.duration
+
+
+def _near_cues(
+    cues: Sequence[Cue], poses: Poses, wanted: dict[str, Query], spotter: Spotter, given: dict[str, Any]
+) -> tuple[Sign, ...]:
+    """The words of cues."""
+    margin = 1.0 if given["margin"] is None else given["margin"]
+    least = 0.5 if given["least"] is None else given["least"]
+    return spot_words(in_poses(cues, poses), poses, wanted, spotter=spotter, margin=margin, least=least)
+
+
+def _ranked(path: Path, label: str, query: Query, poses: Poses, spotter: Spotter, given: dict[str, Any]) -> list[Row]:
+    """The best spots of one file."""
+    least = (0.0 if math.isnan(spotter.calibration[0]) else LEAST) if given["least"] is None else given["least"]
+    spots = seasign.spot(query, poses, spotter=spotter, best=given["best"] or 10, least=least)
+    return [
+        (path, Sign(one.start, one.end, label, None if math.isnan(one.probability) else one.probability), one.score)
+        for one in in_video(spots, poses)
+    ]
+
+
+def _write(output: Path, found: Sequence[Row], inputs: Sequence[Path]) -> None:
+    """Write the spots; a tier says the probability behind the gloss."""
+    signs = [sign for _, sign, _ in found]
+    if output.suffix.lower() in TIERS:
+        like = output if output.exists() else None
+        said = [
+            replace(sign, gloss=f"{sign.gloss} {sign.score if sign.score is not None else score:.2f}")
+            for _, sign, score in found
+        ]
+        media = [path for path in inputs if path.suffix.lower() in VIDEOS]
+        seasign.write(output, jobs.beside({"SPOT": said}, like), like=like, media=media)
+        return
+    also: dict[str, Sequence[float | str]] = {"similarity": [score for *_, score in found if not math.isnan(score)]}
+    also = also if also["similarity"] else {}
+    seasign.write(output, signs, also=also | ({"file": [str(path) for path, *_ in found]} if len(inputs) > 1 else {}))
+
+
+def _print(found: Sequence[Row], several: bool, by_word: bool) -> None:
+    """A line per spot."""
+    if not found:
+        click.echo("nothing is likely enough" + "; --least 0 shows what comes nearest" * (not by_word))
+        return
+    lines = [("rank", "from", "to", "probability", "word" if by_word else "score", "file" if several else "")]
+    for rank, (path, sign, score) in enumerate(found, 1):
+        stated = "-" if sign.score is None else f"{100 * sign.score:.0f} %"
+        last = str(sign.gloss) if by_word else f"{score:.3f}"
+        lines.append(
+            (str(rank), f"{sign.start:.2f} s", f"{sign.end:.2f} s", stated, last, str(path) if several else "")
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [cell.rjust(width) for cell, width in zip(line[:4], widths, strict=False)]
+        last = line[4].ljust(widths[4]) if by_word else line[4].rjust(widths[4])
+        click.echo("  ".join([*cells, last, line[5]]).rstrip())

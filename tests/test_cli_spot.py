@@ -1,0 +1,202 @@
+"""`spot`: planted signs are found by clip, part, gloss and word; what is written is read again; errors are one line."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import seasign
+from commands import run
+from planted import signed
+from seasign.formats import eaf
+from seasign.spotting import is_right
+from seasign.training.concatenation import concatenate
+from seasign.types import Cue, Sign
+
+ORDER = ("rain", "sun", "house", "thank you", "tree", "rain", "sun")
+SEEDS = {"rain": 0, "sun": 1, "house": 2, "thank you": 3, "tree": 4, "snow": 5}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A story with its annotation and subtitles, another, and a dictionary of two clips a word."""
+    home = tmp_path_factory.mktemp("spot")
+    (home / "dictionary").mkdir()
+    (home / "corpus").mkdir()
+    for word, seed in SEEDS.items():
+        for number, seconds in enumerate((0.7, 0.9), 1):
+            poses = signed(seed, seconds, noise=1.0)[0]
+            seasign.write(home / "dictionary" / f"{word.replace(' ', '_')}_{number}.npz", poses)
+    for name, words in {"story": ORDER, "corpus/one": ("tree", "sun"), "corpus/two": ("sun", "snow", "rain")}.items():
+        clips = [(word, *signed(SEEDS[word])) for word in words]
+        poses, signs = concatenate([(poses, Sign(span.start, span.end, word)) for word, poses, span in clips], 0)
+        seasign.write(home / f"{name}.npz", poses)
+        seasign.write(home / f"{name}.eaf", {"SIGN": signs})
+    signs = seasign.read_signs(home / "story.eaf")
+    cues = [
+        Cue(a.start, b.end, f"<i>The {a.gloss}</i>, {b.gloss}!") for a, b in zip(signs[::2], signs[1::2], strict=False)
+    ]
+    seasign.write(home / "story.vtt", cues)
+    return home
+
+
+def spots(*arguments):
+    found = run("spot", *arguments, "--json")
+    assert found.exit_code == 0, found.stderr
+    return json.loads(found.stdout)["spots"]
+
+
+def places(folder, word, name="story"):
+    return [sign for sign in seasign.read_signs(folder / f"{name}.eaf") if sign.gloss == word]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        ["{0}/dictionary/rain_1.npz"],
+        ["{0}/story.eaf#RAIN"],
+        ["rain", "--embedder", "dictionary:{0}/dictionary"],
+        ["Rain", "--embedder", "dictionary:{0}/dictionary", "--spotter", "windows"],
+        ["--example", "{0}/dictionary/rain_1.npz", "--example", "{0}/dictionary/rain_2.npz"],
+    ],
+)
+def test_a_sign_is_found_wherever_it_is_signed(folder, query):
+    found = spots(*(part.format(folder) for part in query), folder / "story.npz")
+    assert all(is_right(Sign(one["start"], one["end"]), places(folder, "rain")) for one in found[:2])
+    assert found[0]["probability"] > 0.5
+    assert all(one["probability"] >= 0.1 for one in found)
+
+
+def test_a_part_in_seconds_is_looked_for(folder):
+    first, second = places(folder, "sun")  # the same clip twice
+    for file in "story.npz", "story.eaf":
+        query = f"{folder / file}#{first.start:.2f}-{first.end:.2f}"
+        found = spots(query, folder / "story.npz")
+        best = sorted((Sign(one["start"], one["end"]) for one in found[:2]), key=lambda sign: sign.start)
+        assert is_right(best[0], [first])
+        assert is_right(best[1], [second])
+
+
+def test_several_inputs_are_ranked_together_and_named(folder):
+    found = run("spot", folder / "dictionary" / "snow_1.npz", folder / "corpus", folder / "story.npz", "-n", 3)
+    assert found.exit_code == 0, found.stderr
+    head, first, *_ = found.stdout.splitlines()
+    assert head.split() == ["rank", "from", "to", "probability", "score", "file"]
+    assert first.split()[0] == "1"
+    assert first.endswith("two.npz")
+    assert len(spots("snow", "--embedder", f"dictionary:{folder}/dictionary", folder / "corpus", "-n", 1)) == 1
+
+
+def test_videos_shorter_than_the_query_are_passed_over_among_others(folder, tmp_path):
+    seasign.write(tmp_path / "short.npz", signed(0, 0.1)[0])
+    found = run("spot", folder / "dictionary" / "rain_1.npz", tmp_path / "short.npz", folder / "story.npz")
+    assert found.exit_code == 0
+    assert "1 of 2 videos are shorter than the query, and are passed over" in found.stderr
+
+
+def test_what_is_written_is_read_again(folder, tmp_path):
+    query = ["rain", "--embedder", f"dictionary:{folder}/dictionary", folder / "story.npz"]
+    found = spots(*query)
+    for name in "spots.csv", "spots.json":
+        assert run("spot", *query, "-o", tmp_path / name).stdout.endswith(f"wrote     {tmp_path / name}\n")
+        signs = seasign.read_signs(tmp_path / name)
+        assert [sign.score for sign in signs] == pytest.approx([one["probability"] for one in found], abs=1e-4)
+        assert {sign.gloss for sign in signs} == {"rain"}
+    run("spot", *query, "-o", tmp_path / "all.csv", folder / "corpus")
+    assert (tmp_path / "all.csv").read_text().splitlines()[0] == "start,end,gloss,score,similarity,file"
+
+
+def test_an_elan_file_gets_a_tier_beside_others_and_a_query_is_never_written_to(folder, tmp_path):
+    before = (folder / "story.eaf").read_bytes()
+    query = [f"{folder / 'story.eaf'}#rain", folder / "story.npz"]
+    refused = run("spot", *query, "-o", folder / "story.eaf")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert "is an input too" in refused.stderr
+    (tmp_path / "own.eaf").write_bytes(before)
+    assert run("spot", *query, "-n", 2, "-o", tmp_path / "own.eaf").exit_code == 0
+    tiers = seasign.read(tmp_path / "own.eaf")
+    assert [sign.gloss for sign in tiers["SIGN"]] == list(ORDER)
+    assert sorted(str(sign.gloss).split()[0] for sign in tiers["SPOT"]) == ["rain", "rain"]
+    assert all(0 < float(str(sign.gloss).split()[1]) <= 1 for sign in tiers["SPOT"])
+    assert eaf.validate(tmp_path / "own.eaf") == []
+    assert (folder / "story.eaf").read_bytes() == before
+
+
+def test_words_of_subtitles_are_found_near_their_cues(folder, tmp_path):
+    options = ["--words-of", folder / "story.vtt", "--embedder", f"dictionary:{folder}/dictionary"]
+    done = run("spot", *options, folder / "story.npz", "-o", tmp_path / "found.csv")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.splitlines()[0].split() == ["rank", "from", "to", "probability", "word"]
+    found = seasign.read_signs(tmp_path / "found.csv")
+    truth = seasign.read_signs(folder / "story.eaf")[:6]  # the last is in no cue
+    assert [sign.gloss for sign in found] == [sign.gloss for sign in truth]
+    assert all(is_right(one, [sign]) for one, sign in zip(found, truth, strict=True))
+    assert all(0.5 <= float(sign.score or math.nan) <= 1 for sign in found)
+    (tmp_path / "few.txt").write_text("tree\nsnow\n")
+    few = spots(*options, folder / "story.npz", "--vocabulary", tmp_path / "few.txt")
+    assert [one["gloss"] for one in few] == ["tree"]
+
+
+def test_nothing_that_is_likely_is_said_and_how_to_see_more(folder):
+    query = ["snow", "--embedder", f"dictionary:{folder}/dictionary", folder / "story.npz", "--least", 0.99]
+    assert run("spot", *query).stdout == "nothing is likely enough; --least 0 shows what comes nearest\n"
+    assert spots(*query[:-1], 0)
+
+
+def test_a_space_without_a_calibration_ranks_and_states_no_probability(folder):
+    query = [
+        folder / "dictionary" / "rain_1.npz",
+        folder / "story.npz",
+        "--embedder",
+        f"dictionary:{folder}/dictionary",
+    ]
+    stated = spots(*query, "--spotter", "windows", "--calibration=-1,2")
+    assert stated[0]["probability"] == pytest.approx(1 / (1 + math.exp(1 - 2 * stated[0]["score"])))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["story.npz"], 2, "give QUERY, what to look for, and INPUT, where"),
+        (["", "story.npz"], 1, "the query is empty: give a word, or a clip of a sign"),
+        (["rain", "story.npz"], 1, "'rain' is no file of a sign, and words need --embedder: dictionary:FOLDER"),
+        (["rain.npz", "story.npz"], 1, "rain.npz: there is no such file"),
+        (["rain", "story.vtt"], 1, "story.vtt: is no video or poses"),
+        (["fog", "story.npz", "--embedder", "dictionary:dictionary"], 1, "'fog' is none of the 6 words"),
+        (["fog", "story.npz", "--embedder", "dictionary:nowhere"], 1, "nowhere: no such folder; a dictionary is"),
+        (["story.eaf", "story.npz"], 1, "say which of its signs, by a gloss or by seconds: "),
+        (["story.eaf#fog", "story.npz"], 1, "its tier SIGN has no 'fog', but 5 others, such as rain, sun, house"),
+        (["alone.eaf#rain", "story.npz"], 1, "alone.eaf: has no poses or video beside it, such as alone.pose"),
+        (["story.npz#9-8", "story.npz"], 1, "9 - 8 s is no part of"),
+        (["story.npz#x", "story.npz"], 1, "'x' is no part in seconds, such as"),
+        (["handless.npz", "story.npz"], 1, "none of 44 frames of handless.npz shows a hand"),
+        (["none.npz", "story.npz"], 1, "none.npz: "),
+        (["story.npz", "dictionary/rain_1.npz"], 1, "dictionary/rain_1.npz: the query lasts "),
+        (["dictionary/rain_1.npz", "handless.npz"], 1, "handless.npz: none of 44 frames of the poses shows a hand"),
+        (["dictionary/rain_1.npz", "empty"], 1, "empty: there are no poses in this folder"),
+        (["--words-of", "story.vtt", "story.npz"], 1, "--words-of looks for words, and words need --embedder"),
+        (["--words-of", "story.vtt", "--example", "story.npz", "story.npz"], 2, "give --example or --words-of"),
+        (["--example", "rain", "story.npz"], 1, "rain: is no example of a sign"),
+        (["dictionary/rain_1.npz", "story.npz", "--margin", 1], 2, "--margin and --vocabulary go with --words-of"),
+        (["dictionary/rain_1.npz", "story.npz", "corpus", "-o", "x.eaf"], 1, "an ELAN file is of one video"),
+        (["dictionary/rain_1.npz", "story.npz", "-o", "x.vtt"], 1, "cannot write spots there; name it *.eaf"),
+        (["rain", "story.npz", "--embedder", "pose-descriptor"], 1, "has no words"),
+        (["dictionary/rain_1.npz", "story.npz", "--embedder", "gloss-text"], 1, "gloss"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_looked_for_is_one_line(folder, monkeypatch, arguments, code, says):
+    monkeypatch.chdir(folder)
+    (folder / "empty").mkdir(exist_ok=True)
+    (folder / "alone.eaf").write_bytes((folder / "story.eaf").read_bytes())
+    clip = signed(0)[0]
+    hands = [number for number, name in enumerate(clip.landmarks) if "HAND" in name]
+    clip.xyz[:, hands], clip.confidence[:, hands] = np.nan, 0
+    seasign.write(folder / "handless.npz", clip)
+    (folder / "none.npz").write_bytes(b"")
+    failed = run("spot", *arguments)
+    assert failed.exit_code == code, failed.stdout
+    assert says in failed.stderr
+    errors = [line for line in failed.stderr.splitlines() if line.startswith(("error:", "Error:"))]
+    assert len(errors) == 1
+    assert not (folder / "x.eaf").exists()

@@ -74,10 +74,13 @@ def translate(
     translator = checkpoints.load_translator(model)
     segmenter, _ = choose_segmenter(given | {"decoder": None, "thresholds": None}, "annotation")
     with ExitStack() as done:
+        landmarks = getattr(translator, "landmarks", None)  # None: it looks at all that there are
         if fps is not None:
             seen = coco.read(poses, fps=exact_rate(fps))
+        elif landmarks is None and not filmed:
+            seen = seasign.read_poses(poses)
         else:
-            seen = poses_in(poses, given, output, quiet or as_json, done, getattr(translator, "landmarks", ()))
+            seen = poses_in(poses, given, output, quiet or as_json, done, landmarks or ())
         with progress_bar("translating", "phrases", quiet or as_json) as progress:
             found = seasign.translate(seen, translator, segmenter=segmenter, batch=batch, progress=progress)
         cues = in_video(found.cues, seen)

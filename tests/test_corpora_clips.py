@@ -10,7 +10,7 @@ from seasign.corpora import traduttore
 from seasign.corpora.clips import digest, read_manifest
 from seasign.corpora.recordings import divide
 from seasign.synthesis import synthesize
-from seasign.types import InputError
+from seasign.types import InputError, Sign
 
 TRADUTTORE = Path(__file__).parents[2] / "shared" / "data" / "traduttore_asl"
 
@@ -36,6 +36,16 @@ def test_a_table_of_clips_is_read_with_all_it_says(table):
     np.testing.assert_array_equal(first.read().xyz, synthesize(1, duration=2.0).poses.xyz)
 
 
+def test_signs_of_a_clip_are_read_from_the_file_that_is_named(table, tmp_path):
+    seasign.write(tmp_path / "a.csv", [Sign(0.1, 0.5, "good", 0.9), Sign(0.6, 1.0)])
+    first, second = read_manifest(table("poses,text,signs", "a.npz,good morning,a.csv", "a.npz,hi,"))
+    assert first.read_signs() == (Sign(0.1, 0.5, "good", 0.9),)
+    assert second.read_signs() == ()
+    before = digest([first])
+    seasign.write(tmp_path / "a.csv", [Sign(0.1, 0.6, "good", 0.9)])
+    assert digest([first]) != before
+
+
 def test_the_digest_of_clips_is_of_all_their_files(table, tmp_path):
     seasign.write(tmp_path / "b.npz", synthesize(2, duration=2.0).poses)
     path = table("poses,text", "a.npz,hi", "b.npz,you", "a.npz,hello")
@@ -55,6 +65,7 @@ def test_the_digest_of_clips_is_of_all_their_files(table, tmp_path):
         (["poses,text", "a.mp4,a"], "clips.csv:2: a.mp4: expected a file named"),
         (["poses,text,written", "a.npz,a,en"], "clips.csv:2: names the language"),
         (["poses,text,split", "a.npz,a,dev"], "clips.csv:2: split: expected train"),
+        (["poses,text,signs", "a.npz,a,b.csv"], "clips.csv:2: there is no file"),
         (["poses,text"], "lists no clips"),
     ],
 )

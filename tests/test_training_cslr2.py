@@ -1,6 +1,7 @@
 """CSLR2's training: what augmentation keeps, which windows learn which word, which loss teaches what, a whole run."""
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,8 @@ from seasign.training.cslr2 import (  # noqa: E402
     text_number,
 )
 from seasign.training.recipe import Loop, build, read_table  # noqa: E402
-from seasign.types import InputError  # noqa: E402
-from test_corpora_bobsl import write_folder  # noqa: E402
+from seasign.types import InputError, Sign  # noqa: E402
+from test_corpora_bobsl import write_folder, write_lmdbs  # noqa: E402
 
 WORDS = ("house", "tree", "go")
 SIGNERS = ("a", "b", "c")
@@ -191,6 +192,47 @@ def test_augmentation_leaves_a_word_and_25_windows():
     assert 470 < np.mean(some) < 530
 
 
+@pytest.mark.filterwarnings("ignore::seasign.types.InputWarning")  # of one hand
+def test_signs_that_a_table_names_are_learned_from(recipe, tmp_path):
+    """As `spot` writes them, with a score."""
+    made = task(recipe)
+    rng, lines = np.random.default_rng(0), ["poses,text,signer,split,signs"]
+    for number in range(6):
+        word = WORDS[number % 3]
+        poses, sign = made.corpus.by_word["train"][word][rng.integers(4)]
+        seasign.write(tmp_path / f"{number}.npz", poses)
+        seasign.write(tmp_path / f"{number}.csv", [replace(sign, score=0.8), Sign(sign.end, sign.end + 0.01)])
+        part = "valid" if number > 2 else "train"
+        lines.append(f"{number}.npz,the {word},{number},{part},{number}.csv" if number != 5 else f"5.npz,x,5,{part},")
+    (tmp_path / "clips.csv").write_text("\n".join(lines) + "\n")
+    data = Data(manifest=tmp_path / "clips.csv", batch=3, letters=16)
+    seen = task(recipe, data=data)
+    assert seen.corpus.vocabulary == tuple(sorted(WORDS))
+    for number, sentence in enumerate((*seen.corpus.train, *seen.corpus.valid)):
+        if number == 5:
+            assert not len(sentence.rows)
+            assert sentence.signs == ()
+        else:
+            assert {seen.corpus.vocabulary[word] for word in sentence.words.tolist()} == {WORDS[number % 3]}
+    (batch,) = seen.batches(1, 0, 1)
+    assert set(seen.loss(seen.model, batch).terms) == {"sentences", "signs"}
+    assert 0 <= seen.evaluate()["windows_top1"] <= 1
+
+
+def test_labels_of_bobsl_are_taken_by_the_rule_of_the_recipe(tmp_path):
+    write_folder(tmp_path)
+    labels, sure = np.zeros((110, 5), int), np.zeros((110, 5), np.float16)
+    labels[40:43, 0], sure[40:43, 0] = 2, 0.3
+    np.savez(tmp_path / "labels" / "ep1.npz", labels=labels, probabilities=sure)
+    rows = []
+    for shortest, least in ((6, 0.6), (1, 0.0)):
+        data = Data(bobsl=tmp_path, letters=16, shortest=shortest, least=least)
+        made = cslr2.prepare(Recipe(data, Loop("text_to_video_r@1"), Network(inner=32, layers=1)))
+        rows.append(made.corpus.valid[0])
+    assert [len(one.rows) for one in rows] == [0, 3]  # windows without a label are none of word 0
+    assert rows[1].words.tolist() == [2, 2, 2]
+
+
 def test_clips_of_bobsl_are_cut_and_labelled_as_published(tmp_path):
     write_folder(tmp_path)
     recipe = Recipe(Data(bobsl=tmp_path, batch=2, letters=16), Loop("text_to_video_r@1"), Network(inner=32, layers=1))
@@ -207,6 +249,47 @@ def test_clips_of_bobsl_are_cut_and_labelled_as_published(tmp_path):
     (batch,) = made.batches(1, 0, 1)
     assert set(made.loss(made.model, batch).terms) == {"sentences", "signs"}
     assert made.evaluate()["text_to_video_r@1"] == 1
+
+
+@pytest.mark.parametrize("write", [write_folder, write_lmdbs])
+def test_the_published_recipe_runs_on_files_as_published(tmp_path, write):
+    (tmp_path / "bobsl").mkdir()
+    write(tmp_path / "bobsl")
+    text = (Path(__file__).parents[1] / "recipes" / "cslr2.toml").read_text()
+    for line, other in {  # where data lie, a text encoder that needs no weights, one process, one epoch
+        'bobsl = "../data/bobsl"': 'bobsl = "bobsl"', 'encoder = "../models/t5-large"': "letters = 16",
+        "workers = 8": "workers = 0", "devices = 4": "devices = 1", "epochs = 20": "epochs = 1",
+    }.items():  # fmt: skip
+        assert f"\n{line}" in text
+        text = text.replace(line, other)
+    (tmp_path / "cslr2.toml").write_text(text)
+    trained = train(tmp_path / "cslr2.toml", output=tmp_path / "run")
+    assert trained.metrics["text_to_video_r@1"] == 1  # of one
+    found = checkpoints.load_embedder(tmp_path / "run")
+    assert found.network.shape.layers == 6
+    assert found.inputs.features == "video-swin"
+    windows = seasign.WindowFeatures(np.zeros((20, 768), np.float32), Fraction(25), "video-swin")
+    assert found.windows(windows).vectors.shape == (20, 256)
+
+
+@pytest.mark.filterwarnings("ignore::seasign.InputWarning")  # one hand
+def test_a_clip_that_is_shorter_than_a_window_is_named(recipe, tmp_path):
+    (first, *_) = traduttore.read(recipe.parent / "corpus")
+    poses = first.read()
+    short = replace(poses, xyz=poses.xyz[:5], confidence=poses.confidence[:5])
+    seasign.write(recipe.parent / "short.npz", short)
+    seasign.write(recipe.parent / "long.npz", poses)
+    (recipe.parent / "clips.csv").write_text("poses,text,signer\nlong.npz,a house,a\nshort.npz,a tree,b\n")
+    text = (
+        recipe.read_text()
+        .replace('traduttore = "corpus"', 'manifest = "clips.csv"')
+        .replace("signs = 0.5", "signs = 0")
+    )
+    path = recipe.parent / "short.toml"
+    path.write_text(text.replace('["block 1"]', '["b"]').replace('["block 2"]', "[]"))
+    words = "short.npz: a tree: poses of 0.25 s are shorter than one window of 0.64 s: nothing to read; take it out"
+    with pytest.raises(InputError, match=words):
+        train(path, output=tmp_path / "run")
 
 
 def test_subtitles_outside_of_the_video_are_refused(tmp_path):

@@ -490,7 +490,7 @@ def label_windows(
     top, sure = grouped.words[:, 0], grouped.probabilities[:, 0]
     edges = np.flatnonzero(np.diff(top, prepend=-1, append=-1))
     lengths = np.repeat(np.diff(edges), np.diff(edges))
-    kept = np.flatnonzero((lengths >= shortest) & (sure >= least))
+    kept = np.flatnonzero((lengths >= shortest) & (sure >= least) & (sure > 0))  # 0: it has no label at all
     return kept, top[kept]
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seasign.corpora.recordings import Part, divide, find_file, read_part
-from seasign.formats import POSES, read_poses
+from seasign.formats import POSES, TABLES, TIERS, read_poses, read_signs
 from seasign.formats.disk import sha256
 from seasign.formats.tables import read_rows
-from seasign.types import InputError, Poses
+from seasign.types import InputError, Poses, Sign
 
-COLUMNS = ("poses", "text", "signer", "written", "signed", "split")
+COLUMNS = ("poses", "text", "signer", "written", "signed", "split", "signs")
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,24 @@ class Clip:
     signer: str | None = None  # or the session: what is never in two parts
     tags: tuple[str, str] | None = None  # the languages, written and signed; None: the recipe says
     part: Part | None = None  # of the corpus' own division
+    signs: Path | None = None  # a file of signs in it, with their glosses
 
     def read(self) -> Poses:
         """The poses."""
         return read_poses(self.poses) if isinstance(self.poses, Path) else self.poses
 
+    def read_signs(self) -> tuple[Sign, ...]:
+        """The signs that have a gloss; none where no file says."""
+        return tuple(sign for sign in read_signs(self.signs) if sign.gloss) if self.signs else ()
+
 
 def read_manifest(path: Path) -> tuple[Clip, ...]:
-    """Clips as a table lists them: `poses,text[,signer,written,signed,split]`, files relative to its folder.
+    """Clips as a table lists them: `poses,text[,signer,written,signed,split,signs]`, files relative to its
+    folder.
 
     Cells are parted by `,`, `;` or tabs; other columns are passed over. `written` and `signed` are languages, both or
-    neither; a `split` is train, valid or test. One file may be there with several texts.
+    neither; a `split` is train, valid or test; `signs` is a file of signs in seconds of the clip, as `seasign spot
+    --words-of` writes it (.csv, .json, or the tier SIGN of an .eaf). One file may be there with several texts.
 
     Raises:
         InputError: It is no such table, or names a file that is not there or of another kind; the message has the line.
@@ -46,7 +53,8 @@ def read_manifest(path: Path) -> tuple[Clip, ...]:
             raise InputError(f"{where}: names the language that is written or signed, but not both")
         tags = (cells["written"], cells["signed"]) if cells["written"] and cells["signed"] else None
         file, part = find_file(where, path.parent / poses, POSES), read_part(where, cells["split"])
-        clips.append(Clip(f"{poses}: {text}", file, text, cells["signer"], tags, part))
+        signs = find_file(where, path.parent / cells["signs"], TABLES | TIERS) if cells["signs"] else None
+        clips.append(Clip(f"{poses}: {text}", file, text, cells["signer"], tags, part, signs))
     if not clips:
         raise InputError(f"{path}: lists no clips")
     return tuple(clips)
@@ -81,5 +89,5 @@ def divide_named(
 
 def digest(clips: Iterable[Clip]) -> str:
     """SHA-256 of all files of clips: of a line with the SHA-256 of each, in the order of their paths."""
-    files = sorted({clip.poses for clip in clips if isinstance(clip.poses, Path)})
+    files = sorted({path for clip in clips for path in (clip.poses, clip.signs) if isinstance(path, Path)})
     return hashlib.sha256("".join(f"{sha256(path)}\n" for path in files).encode()).hexdigest()

@@ -45,11 +45,13 @@ class Data:
     """What there is to learn from: the table [data]. Of `traduttore`, `manifest` and `bobsl` one is given."""
 
     traduttore: Path | None = None  # isolated signs, joined into sentences: see [joined]
-    manifest: Path | None = None  # a table of clips of sentences, see `corpora.clips.read_manifest`; no signs are known
+    manifest: Path | None = None  # a table of clips of sentences, and of their signs: `corpora.clips.read_manifest`
     bobsl: Path | None = None  # a folder, see `corpora.bobsl.read_folder`, with vocabulary.pkl or .txt, and synonyms
     valid: Share = 0.1  # of the clips, unless the manifest or the next two name the parts; no signer is in two
     valid_signers: tuple[str, ...] = ()  # or sessions: they are measured on,
     test_signers: tuple[str, ...] = ()  # and they are kept out
+    shortest: Count = 6  # of `bobsl`: windows on end whose likeliest label is the same, from which it is learned from,
+    least: Share = 0.6  # and its probability in each; 1 and 0: all that somebody else has chosen
     encoder: Path | None = None  # the folder of the text encoder; None: texts are known by their letters
     letters: Count = 512  # buckets of those
     batch: Count = 128  # sentences per process
@@ -383,13 +385,7 @@ class JoinedSigns:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InputWarning)  # a sentence that shows one hand is nothing to warn of
             frames = frames_of(poses, self.inputs)
-        count = (len(frames) - self.inputs.window) // self.inputs.stride + 1
-        times = ((self.inputs.window - 1) // 2 + self.inputs.stride * np.arange(count)) / float(self.inputs.fps)
-        said = np.full(count, -1)
-        for sign in signs:
-            said[(times >= sign.start) & (times < sign.end)] = self.vocabulary.index(str(sign.gloss))
-        rows = np.flatnonzero(said >= 0)
-        return Sentence(" ".join(words), frames, rows, said[rows], signs)
+        return Sentence(" ".join(words), frames, *_label(len(frames), signs, self.vocabulary, self.inputs), signs)
 
     def _by_word(self, clips: Sequence[Clip]) -> dict[str, list[tuple[Any, Sign]]]:
         found: dict[str, list[tuple[Any, Sign]]] = {}
@@ -400,10 +396,21 @@ class JoinedSigns:
         return found
 
 
-class Clips:
-    """Sentences as a table lists their clips; which signs are in them is not known."""
+def _label(
+    frames: int, signs: Sequence[Sign], vocabulary: Sequence[str], inputs: Inputs
+) -> tuple[Int[np.ndarray, " labelled"], Int[np.ndarray, " labelled"]]:
+    """Which windows have their centre in a sign, and its word."""
+    count = (frames - inputs.window) // inputs.stride + 1
+    times = ((inputs.window - 1) // 2 + inputs.stride * np.arange(count)) / float(inputs.fps)
+    said = np.full(count, -1)
+    for sign in signs:
+        said[(times >= sign.start) & (times < sign.end)] = vocabulary.index(str(sign.gloss))
+    rows = np.flatnonzero(said >= 0)
+    return rows, said[rows]
 
-    vocabulary: tuple[str, ...] = ()
+
+class Clips:
+    """Sentences as a table lists their clips, and the signs in them as far as it names files of those."""
 
     def __init__(self, recipe: Recipe) -> None:
         assert recipe.data.manifest is not None
@@ -413,6 +420,8 @@ class Clips:
         data = recipe.data
         parts = divide_named(clips, data.valid_signers, data.test_signers, valid=data.valid, seed=recipe.loop.seed)
         self.parts = {part: sorted({str(clip.signer) for clip in some}) for part, some in parts.items()}
+        learned = [*parts["train"], *parts["valid"]]
+        self.vocabulary = tuple(sorted({str(sign.gloss) for clip in learned for sign in clip.read_signs()}))
         self.train, self.valid = (tuple(map(self._read, parts[part])) for part in ("train", "valid"))
 
     def __len__(self) -> int:
@@ -423,9 +432,9 @@ class Clips:
         return self.train[item]
 
     def _read(self, clip: Clip) -> Sentence:
-        none = np.zeros(0, np.int64)
         try:
-            return Sentence(clip.text, frames_of(clip.read(), self.inputs), none, none)
+            frames, signs = frames_of(clip.read(), self.inputs), clip.read_signs()
+            return Sentence(clip.text, frames, *_label(len(frames), signs, self.vocabulary, self.inputs), signs)
         except InputError as error:
             raise InputError(f"{clip.name}: {error}; take it out of the table") from None
 
@@ -445,6 +454,7 @@ class Episodes:
         self.vocabulary = bobsl.read_vocabulary(file)
         others = next((name for name in (folder / "synonyms.json", folder / "synonyms.pkl") if name.exists()), None)
         self.synonyms = close(bobsl.read_synonyms(others), self.vocabulary) if others else {}
+        self.rule = recipe.data.shortest, recipe.data.least
         self.inputs = Inputs()
         parts = {"train": bobsl.read_folder(folder, "train"), "valid": bobsl.read_folder(folder, "val")}
         self.parts = {part: [episode.name for episode in some] for part, some in parts.items()}
@@ -487,7 +497,8 @@ class Episodes:
             return Sentence(text, signing, none, none)
         cut = replace(windows, vectors=windows.vectors[some])
         guesses = WindowGuesses(episode.labels[some], episode.probabilities[some], self.vocabulary, cut)
-        return Sentence(text, signing, *label_windows(guesses, self.synonyms))
+        shortest, least = self.rule
+        return Sentence(text, signing, *label_windows(guesses, self.synonyms, shortest=shortest, least=least))
 
 
 def _end(windows: WindowFeatures) -> float:

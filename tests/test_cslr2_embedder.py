@@ -70,6 +70,27 @@ def test_many_windows_are_those_of_a_few(monkeypatch):
     )
 
 
+@pytest.mark.filterwarnings("ignore:the poses have n")
+def test_poses_may_be_looked_at_as_parts_of_a_body_by_the_encoder_of_sigma(tmp_path):
+    inputs = replace(INPUTS, graph=True)
+    torch.manual_seed(0)
+    network = Cslr2(SHAPE, inputs).eval()
+    again = Cslr2.from_checkpoint(network.config, network.state_dict())
+    assert (again.shape, again.inputs) == (SHAPE, inputs)
+    signer = poses(1_300)
+    one = replace(embedder(), network=again, inputs=inputs).features(signer).vectors
+    assert one.shape == ((1_300 - 16) // 2 + 1, 32)
+    frames = frames_of(signer, inputs)
+    short = frames_of(poses(60), inputs)
+    batch = torch.nn.utils.rnn.pad_sequence([torch.tensor(frames), torch.tensor(short)], batch_first=True)
+    with torch.no_grad():
+        both = network.pose_windows(batch)
+    np.testing.assert_allclose(one, both[0], atol=1e-5)
+    np.testing.assert_allclose(network.pose_features(short), both[1, :23], atol=1e-5)
+    with pytest.raises(InputError, match="ONNX cannot hold"):
+        export(network, tmp_path)
+
+
 def test_what_is_not_seen_is_zero_and_said_to_be():
     signer = poses(20)
     hand = [n for n, name in enumerate(LANDMARKS) if name.startswith("LEFT_HAND")]

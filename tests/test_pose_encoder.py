@@ -186,6 +186,13 @@ def test_clips_may_be_short_or_long(frames):
     assert torch.isfinite(model.train()(pad(clips(1))[0])).all()
 
 
+def test_of_no_frames_there_are_no_vectors():
+    parts, there = pad(clips(4, 2))
+    assert not tiny().train()(parts, there & False).any()
+    some = there & (torch.arange(2)[:, None] == 1)
+    close(tiny()(parts, some)[1], tiny()(parts, there)[1].detach())
+
+
 def test_a_vector_knows_the_frames_around_it_and_no_others():
     model, (parts, _) = tiny(), pad(clips(30))
     moved = {part: own.clone() for part, own in parts.items()}

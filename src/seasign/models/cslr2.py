@@ -6,7 +6,7 @@ its members; published weights were trained with padding of zeros in the batch, 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
@@ -16,7 +16,10 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 
+from seasign.models import pose_encoder
+from seasign.models.body_parts import PARTS
 from seasign.models.cslr2_embedder import PUBLISHED, Inputs
+from seasign.models.pose_encoder import PoseEncoder
 from seasign.models.tensors import fit
 from seasign.types import InputError
 
@@ -54,7 +57,7 @@ class Cslr2(nn.Module):
         super().__init__()
         self.shape, self.inputs = shape, inputs
         if inputs.landmarks:
-            self.pose_windows = PoseWindows(shape, inputs)
+            self.pose_windows = (GraphWindows if inputs.graph else PoseWindows)(shape, inputs)
         self.video_encoder = Encoder(shape)
         self.video_sequence_ll = nn.Linear(shape.features, shape.joint)
         self.video_token_ll = nn.Linear(shape.features, shape.joint)
@@ -189,6 +192,27 @@ class PoseWindows(nn.Module):
         return found
 
 
+class GraphWindows(nn.Module):
+    """Windows of poses -> features: the graph network over parts of a body, a frame at a time, then all of a window.
+
+    What is masked at the end of a clip is its padding.
+    """
+
+    def __init__(self, shape: Shape, inputs: Inputs):
+        super().__init__()
+        widths = (shape.part, 2 * shape.part, 4 * shape.part)
+        self.encoder = PoseEncoder(pose_encoder.Shape(shape.part, widths, features=shape.features))
+        self.window = nn.Conv1d(shape.features, shape.features, inputs.window, inputs.stride)
+
+    def forward(self, frames: Float[Tensor, "clips frames numbers"]) -> Float[Tensor, "clips windows features"]:
+        """As many windows as there are whole ones."""
+        there = frames.any(dim=2).flip(1).cummax(dim=1).values.flip(1)
+        joints = torch.split(frames.view(*frames.shape[:2], -1, 3), [len(own) for own in PARTS.values()], dim=2)
+        encoded = self.encoder(dict(zip(PARTS, joints, strict=True)), there)
+        found: Float[Tensor, "clips windows features"] = self.window(encoded.relu().mT).mT
+        return found
+
+
 def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     """What the tensors say of the shape."""
     try:
@@ -199,9 +223,12 @@ def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     except (KeyError, IndexError, ValueError) as error:
         raise InputError(f"its tensors are not those of CSLR2 ({error})") from None
     classes = tensors.get("video_encoder.generator.proj.weight", ())
+    part: Sized = ()
+    for name in ("parts.0", "encoder.proj_linear.body"):
+        part = tensors.get(f"pose_windows.{name}.bias", part)
     return {
         "features": features, "layers": len(layers), "inner": inner, "joint": joint, "text": text,
-        "classes": len(classes), "part": len(tensors.get("pose_windows.parts.0.bias", ())),
+        "classes": len(classes), "part": len(part),
     }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float32
 
+from seasign.models.body_parts import parts_of
 from seasign.models.features import HANDS, SHOULDERS, SIDES, from_wrists, normalize_shoulders, resample, select
 from seasign.models.gloss_text import GlossText, words
 from seasign.models.sentence_text import SentenceText
@@ -39,6 +40,7 @@ class Inputs:
     text: str = "t5-large"  # the name of the text encoder
     threshold: float = 0.2  # of recognition: probability from which a word is signed,
     shortest: int = 3  # and windows on end
+    graph: bool = False  # poses are looked at as parts of a body, by `pose_encoder`
 
 
 PUBLISHED = Inputs()
@@ -198,7 +200,8 @@ class Cslr2Embedder:
                     f"this CSLR2 looks at features of {asked.features}, and not at poses: give an .npy of them"
                 )
             frames = frames_of(signing, asked)
-            vectors = np.concatenate([self.network.pose_features(some) for some in _stretches(frames, asked)])
+            stretches = [frames] if asked.graph else _stretches(frames, asked)
+            vectors = np.concatenate([self.network.pose_features(some) for some in stretches])
             first = (asked.window - 1) // 2
             return WindowFeatures(vectors, asked.fps, "poses", asked.stride, first)
         if asked.landmarks:
@@ -250,21 +253,23 @@ class Cslr2Embedder:
 def frames_of(poses: Poses, inputs: Inputs) -> Float32[np.ndarray, "frames numbers"]:
     """What a frame of poses is to the network: of every landmark x, y and whether it is seen; 0, 0, 0 when it is not.
 
-    In shoulder widths from the middle of the shoulders, hands from their own wrists, at the network's rate.
+    In shoulder widths from the middle of the shoulders, hands from their own wrists, at the network's rate; to a graph
+    network, the parts of a body one after the other, as `parts_of` makes them.
 
     Raises:
-        InputError: As `select` and `normalize_shoulders`; or the poses are shorter than a window.
+        InputError: As `select` and `normalize_shoulders`, or as `parts_of`; or the poses are shorter than a window.
     """
     with warnings.catch_warnings():  # z is not looked at
         warnings.filterwarnings("ignore", "the poses have no depth", InputWarning)
-        chosen = select(poses, inputs.landmarks)
-    chosen = from_wrists(normalize_shoulders(resample(chosen, inputs.fps)))
+        chosen = resample(poses if inputs.graph else select(poses, inputs.landmarks), inputs.fps)
     if len(chosen.xyz) < inputs.window:
         least = float(inputs.window / inputs.fps)
         raise InputError(
             f"poses of {poses.duration:.2f} s are shorter than one window of {least:.2f} s: nothing to read"
         )
-    xyz = chosen.xyz.copy()
+    if inputs.graph:
+        return np.concatenate([*parts_of(chosen).values()], axis=1).reshape(len(chosen.xyz), -1)
+    xyz = from_wrists(normalize_shoulders(chosen)).xyz.copy()
     xyz[..., 2] = ~np.isnan(xyz[..., :2]).any(axis=2)
     xyz[xyz[..., 2] == 0] = 0
     return xyz.reshape(len(xyz), -1)

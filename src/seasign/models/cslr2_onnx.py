@@ -77,7 +77,10 @@ def export(model: "Cslr2", folder: Path, *, int8: bool = False) -> None:
         int8: The encoder alone, see `onnx_file.write`: three times as fast; bench/cslr2.py measures what changes.
     Raises:
         ModuleNotFoundError: There is no onnx.
+        InputError: Its features are made by a graph network, which packs frames in ways that no file of ONNX holds.
     """
+    if model.inputs.graph:
+        raise InputError("this CSLR2 looks at poses by a graph network, which ONNX cannot hold: use it as it is")
     import torch
     from torch import nn
 

@@ -89,6 +89,8 @@ class PoseEncoder(nn.Module):
 
     def _packed(self, parts: Packed, clip: Int[Tensor, " frames"]) -> Float[Tensor, "frames features"]:
         """Frames of all clips on end; in chunks, and some frames around each, where nothing is learned from them."""
+        if not len(clip):
+            return self.part_para.new_zeros(0, self.shape.features)
         if torch.is_grad_enabled() or self.training or len(clip) <= CHUNK:
             return self._run(parts, clip)
         around = self.shape.temporal * (self.shape.kernel // 2)

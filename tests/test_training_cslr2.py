@@ -181,6 +181,17 @@ def test_a_loss_of_no_weight_teaches_nothing(recipe, left_out, untaught):
     assert ("text_to_video_r@1" in found) == (left_out == "signs")
 
 
+@pytest.mark.filterwarnings("ignore:the poses have n")
+def test_poses_may_be_looked_at_by_a_graph_network(recipe):
+    network = Network(features=32, inner=32, heads=2, layers=1, joint=16, part=4, graph=True)
+    made = task(recipe, network=network)
+    (batch, *_) = made.batches(1, 0, 1)
+    sum(made.loss(made.model, batch).terms.values()).backward()
+    graph = made.network.pose_windows.encoder.fusion_gcn_modules["right"].layer0_2.gcn.A
+    assert graph.grad.abs().sum() > 0
+    assert 0 <= made.evaluate()["windows_top1"] <= 1
+
+
 def test_augmentation_leaves_a_word_and_25_windows():
     rng = np.random.default_rng(0)
     always = Augment(texts=1.0, drop_words=1.0, shuffle=1.0, clips=1.0, drop_windows=1.0)

@@ -25,6 +25,7 @@ from seasign.corpora.recordings import Part
 from seasign.formats.disk import sha256
 from seasign.glosses import close
 from seasign.metrics.retrieval import evaluate_sentences
+from seasign.models.body_parts import HOLISTIC
 from seasign.models.cslr2 import Cslr2, Shape, hn_nce, pad
 from seasign.models.cslr2_embedder import LANDMARKS, Cslr2Embedder, Inputs, Letters, TextEncoder, frames_of
 from seasign.models.sentence_text import SentenceText
@@ -77,6 +78,7 @@ class Network:
     layers: Count = 6
     joint: Count = 256
     part: Count = 128  # width of each part of the body, where poses are looked at
+    graph: bool = False  # by the graph network of `pose_encoder`, of that width at first and four times that at last
     fps: Count = 25  # that poses are brought to
 
 
@@ -299,6 +301,12 @@ class Cslr2Task:
         return Cslr2Embedder(self.network, self.network.inputs, weights, self.encoder)
 
 
+def _inputs(network: Network) -> Inputs:
+    """Of poses."""
+    looked = HOLISTIC if network.graph else LANDMARKS
+    return Inputs(looked, Fraction(network.fps), features="poses", graph=network.graph)
+
+
 class _Batches(Dataset[Batch]):
     """The batches of a process in an epoch."""
 
@@ -352,7 +360,7 @@ class JoinedSigns:
         parts = divide_named(clips, data.valid_signers, data.test_signers, valid=data.valid, seed=recipe.loop.seed)
         self.parts = {part: sorted({str(clip.signer) for clip in some}) for part, some in parts.items()}
         self.vocabulary = tuple(sorted({clip.text for clip in clips}))
-        self.inputs = Inputs(LANDMARKS, Fraction(recipe.network.fps), features="poses")
+        self.inputs = _inputs(recipe.network)
         if recipe.joined.signs[1] > len(self.vocabulary):
             raise InputError(
                 f"[joined] signs: {recipe.joined.signs[1]} different ones, of {len(self.vocabulary)} words"
@@ -414,7 +422,7 @@ class Clips:
 
     def __init__(self, recipe: Recipe) -> None:
         assert recipe.data.manifest is not None
-        self.inputs = Inputs(LANDMARKS, Fraction(recipe.network.fps), features="poses")
+        self.inputs = _inputs(recipe.network)
         clips = read_manifest(recipe.data.manifest)
         self.files = {recipe.data.manifest.name: sha256(recipe.data.manifest), "the clips in it": digest(clips)}
         data = recipe.data

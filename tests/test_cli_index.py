@@ -111,7 +111,9 @@ def test_what_has_not_changed_is_passed_over_and_what_has_is_said_and_made_anew(
     seasign.write(corpus / "story.eaf", {"SIGN": [Sign(1, 2, "SNOW")]}, like=corpus / "story.eaf")
     stale = run("search", indexed, "rain", "-n", 1)
     assert stale.exit_code == 0
-    assert stale.stderr.startswith("warning: story.eaf: changed since indexed, so times may be off; index again")
+    assert stale.stderr.startswith(
+        "warning: story.eaf: changed or gone since indexed, so times may be off; index again"
+    )
     done = json.loads(run(*again).stdout)
     assert (done["indexed"], done["unchanged"]) == ({"story.eaf": 2}, ["ada/news.npz"])
     fresh = run("search", indexed, "--gloss", "*")
@@ -119,7 +121,7 @@ def test_what_has_not_changed_is_passed_over_and_what_has_is_said_and_made_anew(
     assert "RAIN" not in fresh.stdout
     assert "[SNOW]" in fresh.stdout
     (corpus / "story.eaf").unlink()
-    assert "changed since indexed" in run("search", indexed, "snow", "-n", 1).stderr
+    assert "changed or gone since indexed" in run("search", indexed, "snow", "-n", 1).stderr
 
 
 def test_a_video_can_be_forgotten(indexed):

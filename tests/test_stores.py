@@ -27,7 +27,7 @@ from seasign.types import Embeddings, InputError, InputWarning
 
 SPACE, DIMENSIONS = "planted", 6
 NEEDS_LANCE = pytest.mark.skipif(not find_spec("lancedb"), reason="needs lancedb")
-KINDS = ["exact", pytest.param("lance", marks=NEEDS_LANCE)]
+KINDS = ["exact", pytest.param("lance", marks=[NEEDS_LANCE, pytest.mark.slow])]  # which takes seconds to import
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:lance.*")
 
 
@@ -134,6 +134,8 @@ def check_against_force(kind, steps, asked, best):
                 index.tidy()
         assert len(index) == sum(len(windows) for _, windows, _ in held.values())
         assert index.videos() == {name: video for name, (video, _, _) in held.items()}
+        assert index.videos(["a.pose", "b'c.pose"]).keys() == {"a.pose", "b'c.pose"} & held.keys()
+        assert index.videos([]) == {}
         for one in (asked, EVERYTHING):
             same(index.search(query(), one, best), by_force(held, one, best))
         passing = {(match.video, match.window) for match in by_force(held, asked, None)}
@@ -153,6 +155,7 @@ def test_search_finds_what_comparing_everything_finds(steps, asked, best):
 
 
 @NEEDS_LANCE
+@pytest.mark.slow
 @given(STEPS, ASKED, st.integers(1, 6))
 @settings(deadline=None, max_examples=8)
 def test_lance_finds_what_comparing_everything_finds(steps, asked, best):

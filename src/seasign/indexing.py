@@ -3,7 +3,7 @@
 Where they are kept is a `VectorIndex`; those that there are lie in `stores`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -94,8 +94,8 @@ class VectorIndex(Protocol):
     def __len__(self) -> int:
         """How many windows there are."""
 
-    def videos(self) -> Mapping[str, Video]:
-        """Those that have windows, by their names."""
+    def videos(self, names: Collection[str] | None = None) -> Mapping[str, Video]:
+        """Those that have windows, by their names; of those asked for, the ones that there are."""
 
     def windows(self, video: str, start: float = -np.inf, end: float = np.inf) -> tuple[Window, ...]:
         """Those of a video that overlap [start, end), by when they start, then by when they end."""

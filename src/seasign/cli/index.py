@@ -67,7 +67,7 @@ def index(
     done: dict[str, int] = {}
     failed: dict[str, str] = {}
     unchanged: list[str] = []
-    known = dict(store.videos())
+    known = store.videos({one.name for one in listed})
     with progress_bar("indexing", "videos", quiet or as_json) as progress:
         for number, one in enumerate(listed):
             if progress:

@@ -232,13 +232,14 @@ def _search_index(
             click.echo(f"wrote     {path}")
 
 
-def _known(store: VectorIndex, where: str, matches: Sequence[Match]) -> dict[str, Video]:
+def _known(store: VectorIndex, where: str, matches: Sequence[Match]) -> Mapping[str, Video]:
     """The videos of what was found. Those that have changed since are named."""
-    named = {match.video for match in matches}
-    videos = {name: video for name, video in store.videos().items() if name in named} if named else {}
+    videos = store.videos({match.video for match in matches})
     if changed := [name for name, video in videos.items() if has_changed(video)]:
         some = ", ".join(changed[:SEVERAL]) + " ..." * (len(changed) > SEVERAL)
-        message = f"{some}: changed since indexed, so times may be off; index again: seasign index ... --out {where}"
+        message = (
+            f"{some}: changed or gone since indexed, so times may be off; index again: seasign index ... --out {where}"
+        )
         warnings.warn(message, InputWarning, stacklevel=2)
     return videos
 

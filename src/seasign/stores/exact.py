@@ -7,7 +7,7 @@ is overwritten; when more than half are of windows that have gone, the others mo
 import errno
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from json import dumps, loads
@@ -58,6 +58,9 @@ class Exact:
     folder: Path
     patience: float = PATIENCE
     places: dict[tuple[int, Filters], Int[np.ndarray, " _"]] = field(default_factory=dict, repr=False, compare=False)
+    mapped: dict[Facts, Float32[np.ndarray, "places dimensions"]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def space(self) -> str | None:
@@ -71,10 +74,14 @@ class Exact:
             facts = _facts(base)
             return facts.live if facts else 0
 
-    def videos(self) -> Mapping[str, Video]:
-        """Those that are there."""
+    def videos(self, names: Collection[str] | None = None) -> Mapping[str, Video]:
+        """Those that are there, or of them those asked for."""
+        asked = "SELECT name, signer, date, about FROM videos "
         with self._reading() as base:
-            rows = base.execute("SELECT name, signer, date, about FROM videos ORDER BY name").fetchall()
+            if names is None:
+                rows = base.execute(asked + "ORDER BY name").fetchall()
+            else:
+                rows = [row for name in sorted(names) for row in base.execute(asked + "WHERE name = ?", (name,))]
         return {name: read_video(name, signer, date, about) for name, signer, date, about in rows}
 
     def windows(self, video: str, start: float = -np.inf, end: float = np.inf) -> tuple[Window, ...]:
@@ -202,7 +209,10 @@ class Exact:
         if not facts.stop * facts.dimensions:
             return np.zeros(shape, np.float32)
         try:
-            return np.asarray(np.memmap(file, np.float32, "r", shape=shape))
+            if facts not in self.mapped:  # to map a file anew costs about as much as to read it once more
+                self.mapped.clear()
+                self.mapped[facts] = np.asarray(np.memmap(file, np.float32, "r", shape=shape))
+            return self.mapped[facts]
         except (OSError, ValueError):
             raise InputError(f"{file}: is not there or cut short; index again, into another folder") from None
 

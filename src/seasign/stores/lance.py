@@ -9,7 +9,7 @@ import errno
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,7 +19,7 @@ import lancedb
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Int64
-from lancedb.index import IvfSq
+from lancedb.index import BTree, IvfSq
 
 from seasign import retrieval
 from seasign.embedding import compare
@@ -32,7 +32,7 @@ FEW = 20_000  # windows that pass filters, up to which every one of those is
 REFINE = 5  # times as many as are wanted are compared again
 RECALL, ASKED = 0.99, 200  # how well so many vectors find their neighbours, at least
 STALE = 0.2  # the share of new vectors from which on partitions are made anew
-OLD = timedelta(hours=1)  # versions older than that go: nobody reads them any more
+OLD = timedelta(minutes=10)  # versions older than that go: nobody reads them any more
 COLUMNS = ["start", "end", "kind", "gloss", "confidence", "text"]
 TABLE = "windows"
 
@@ -58,9 +58,10 @@ class Lance:
             table = self._table()
             return 0 if table is None else table.count_rows()
 
-    def videos(self) -> Mapping[str, Video]:
-        """Those that are there."""
-        rows = self._rows("number = 0", ["video", "signer", "date", "about"])
+    def videos(self, names: Collection[str] | None = None) -> Mapping[str, Video]:
+        """Those that are there, or of them those asked for."""
+        some = "" if names is None else f" AND video IN ({', '.join(map(_quoted, sorted(names))) or 'NULL'})"
+        rows = self._rows("number = 0" + some, ["video", "signer", "date", "about"])
         found = (read_video(row["video"], row["signer"], row["date"], row["about"]) for row in rows)
         return {video.name: video for video in sorted(found, key=lambda video: video.name)}
 
@@ -153,6 +154,7 @@ class Lance:
             if "probes" in facts and new <= STALE * count:
                 return
             partitions = max(16, round(math.sqrt(count) / 2))
+            table.create_index("video", config=BTree(), replace=True)
             table.create_index("vector", config=IvfSq(distance_type="dot", num_partitions=partitions), replace=True)
             probes, recall = _probes(table, partitions)
             known = facts | {"partitions": str(partitions), "probes": str(probes)}

@@ -106,7 +106,7 @@ def test_half_the_bits_say_nearly_the_same(features):
 def test_features_of_another_pace_are_refused(features, options, words):
     given = ["--model", features / "seen", "--vocabulary", features / "words.txt", *options]
     result = run("recognize", features / "clip.npy", *given, "-o", features / "out.csv")
-    assert (result.exit_code, result.stderr) == (1, f"error: {words}\n")
+    assert (result.exit_code, result.stderr) == (1, f"error: {features / 'clip.npy'}: {words}\n")
     assert not (features / "out.csv").exists()
 
 
@@ -169,7 +169,9 @@ def test_what_is_no_signing_or_no_recognizer_is_refused(folder):
 def test_a_clip_that_is_shorter_than_a_window_is_refused(folder):
     seasign.write(folder / "short.npz", poses(12))
     result = run("recognize", folder / "short.npz", "--model", folder / "model", "-o", folder / "out.csv")
-    assert result.stderr == ("error: poses of 0.48 s are shorter than one window of 0.64 s: nothing to read\n")
+    assert result.stderr == (
+        f"error: {folder / 'short.npz'}: poses of 0.48 s are shorter than one window of 0.64 s: nothing to read\n"
+    )
 
 
 def test_the_aligner_takes_it_as_an_embedder(folder):

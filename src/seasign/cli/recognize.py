@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -74,7 +76,8 @@ def recognize(
     if not isinstance(recognizer, Cslr2Embedder):
         raise InputError(f"{model}: recognizes no signing; give the folder of a CSLR2")
     known = words.read_vocabulary(listed)
-    meant = close(words.read_synonyms(synonyms), known) if synonyms else {}
+    with _naming(synonyms or listed):
+        meant = close(words.read_synonyms(synonyms), known) if synonyms else {}
     if half:
         recognizer.network.bfloat16()  # type: ignore[attr-defined]  # of torch, as every checkpoint
     asked = recognizer.inputs
@@ -87,7 +90,9 @@ def recognize(
     walk = Walk(sure, asked.shortest if shortest is None else shortest)
     reading: Reading = walk if decoder == "walk" else Decode(threshold=sure)
     vectors = _vectors(recognizer, known, cache)
-    guesses = guess_words(recognizer.windows(given), recognizer.words(known, vectors), known)
+    with _naming(signing):
+        windows = recognizer.windows(given)
+    guesses = guess_words(windows, recognizer.words(known, vectors), known)
     found = read_guesses(guesses, reading, meant)
     others = find_alternatives(found, guesses)
     signs = in_video(found, given) if isinstance(given, Poses) else found
@@ -105,6 +110,17 @@ def recognize(
         settings = ", ".join(f"{name} {value}" for name, value in how.items())
         click.echo(f"signs     {len(signs)}, of {len({sign.gloss for sign in signs})} of {len(known)} words")
         click.echo(f"by        {recognizer.space}, {settings}\nwrote     {output}")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """What is wrong with what a file holds is said of the file."""
+    try:
+        yield
+    except InputError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise InputError(f"{path}: {error}") from error
 
 
 def _vectors(recognizer: Cslr2Embedder, known: tuple[str, ...], cache: Path | None) -> Embeddings | None:

@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 WEIGHTS, CONFIG, VOCABULARY = "weights.safetensors", "config.json", "vocab.txt"
+PIECES = "tokenizer.json"  # of what Sigma writes
 TEXT = "text"  # the folder, in that of a CSLR2, of the encoder that reads its texts
 WRAPPER = "mmmodel."  # before the names of SignCLIP's tensors, as fairseq saves them
 FAMILIES = {  # `model` in config.json -> its module and class, and tensors that tell it from the others
@@ -63,11 +64,11 @@ FAMILIES = {  # `model` in config.json -> its module and class, and tensors that
 }
 
 
-def load(checkpoint: str | Path) -> Segmenter | Embedder:
+def load(checkpoint: str | Path) -> Segmenter | Embedder | Translator:
     """The network in a folder, or in one that was pulled by its name; also a bare safetensors file of the 2023 family.
 
     Taggers are segmenters, that of 2026 on a GPU where there is one; SignCLIP comes as a `SignClipEmbedder`, and CSLR2
-    as a `Cslr2Embedder`, which recognizes, too; both on the CPU and in 32 bits.
+    as a `Cslr2Embedder`, which recognizes, too; Sigma comes as a `SigmaTranslator`; all on the CPU and in 32 bits.
 
     A published name comes before a folder of the same name: write `./2026` for the folder.
 
@@ -93,8 +94,19 @@ def load(checkpoint: str | Path) -> Segmenter | Embedder:
         if encoder and inputs.text == AS_PUBLISHED.text:  # whose weights are known by that name alone
             inputs = replace(inputs, text=encoder.space)
         return Cslr2Embedder(network, inputs, digest, encoder)
+    if config["model"] == "sigma":
+        from seasign.models.sigma_translator import SigmaTranslator
+        from seasign.models.sigma_words import Pieces
+
+        if not (path / PIECES).is_file():
+            raise InputError(f"{path / PIECES}: missing; put the tokenizer of the network there")
+        try:
+            pieces = Pieces.parse((path / PIECES).read_text(encoding="utf-8"), network.inputs.pieces)
+        except InputError as error:
+            raise InputError(f"{path / PIECES}: {error}") from None
+        return SigmaTranslator(network, pieces, sha256(path / WEIGHTS))
     if config["model"] != "signclip":
-        found: Segmenter | Embedder = network
+        found: Segmenter | Embedder | Translator = network
         return found
     if not path.is_dir():
         raise InputError(f"{path}: a bare file lacks the vocabulary; run: seasign checkpoints convert {path} -o FOLDER")

@@ -102,6 +102,13 @@ class SignClip(nn.Module):
         self, frames: Float[Tensor, "clips frames features"], there: Bool[Tensor, "clips frames"]
     ) -> Float[Tensor, "clips hidden"]:
         """One vector per clip: the mean over its frames and [SEP], without [CLS]. What is not `there` is padding."""
+        there = torch.cat((there, torch.ones_like(there[:, :1])), dim=1)
+        return self._pooled(self.states(frames, there[:, :-1]), there, "video")
+
+    def states(
+        self, frames: Float[Tensor, "clips frames features"], there: Bool[Tensor, "clips frames"]
+    ) -> Float[Tensor, "clips frames+1 hidden"]:
+        """What the transformer makes of every frame, and of [SEP] behind the last one."""
         tower, count = self.video_encoder, frames.shape[1]
         cls, sep = (0, 1) if self.shape.trimmed else self.inputs.separators
         ends = tower.bert.embeddings.word_embeddings(torch.tensor([cls, sep], device=frames.device))
@@ -115,7 +122,7 @@ class SignClip(nn.Module):
             position_ids=position[None].expand(len(frames), -1),
             attention_mask=torch.cat((one, there, one), dim=1).long(),
         ).last_hidden_state
-        return self._pooled(hidden[:, 1:], torch.cat((there, one), dim=1), "video")
+        return hidden[:, 1:]  # type: ignore[no-any-return]
 
     def texts(
         self, tokens: Int[Tensor, "texts tokens"], there: Bool[Tensor, "texts tokens"]

@@ -1,0 +1,112 @@
+"""Poses -> what Sigma takes, and text as it says it; no torch. Fills `translation.Translator`."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Int
+
+from seasign.models.sigma_words import Pieces
+from seasign.translation import Translation
+from seasign.types import InputError, InputWarning, Poses
+
+PREFIX = "Translate sign language video to {language}: "  # of every clip, as published
+THIN = 4  # times as many frames as are looked at, from which most of a clip is passed over
+
+Work = Literal["islr", "cslr", "slt"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a network looks at, and what it writes. The defaults are the published ones."""
+
+    language: str = "English"  # as the prefix names it
+    prefix: tuple[int, ...] = ()  # its pieces
+    frames: int = 256  # of a clip at most; longer ones are looked at here and there
+    pieces: int = 50  # of a text, with its end
+    work: Work | None = None  # what it was fine-tuned for: single signs, glosses, sentences
+
+
+@runtime_checkable
+class Network(Protocol):
+    """Arrays in, arrays out."""
+
+    inputs: Inputs
+
+    def look(self, poses: Poses) -> Mapping[str, Float32[np.ndarray, "frames ..."]]:
+        """What it looks at in poses."""
+
+    def say(
+        self, looked: Sequence[Mapping[str, Float32[np.ndarray, "_ ..."]]], *, beams: int, most: int
+    ) -> list[tuple[list[int], float]]:
+        """The likeliest pieces for every clip, and the probability of a piece."""
+
+
+@dataclass(frozen=True)
+class SigmaTranslator:
+    """The network, its tokenizer, and how it is asked."""
+
+    network: Network
+    pieces: Pieces
+    weights: str = "here"  # their SHA-256, or whatever they are known by
+    beams: int = 4
+    most: int = 100  # pieces of a translation
+    batch: int = 8  # clips at once
+
+    @property
+    def language(self) -> str:
+        """What it writes."""
+        return self.network.inputs.language
+
+    def translate(self, clips: Sequence[Poses]) -> list[Translation]:
+        """What each clip says, with the probability of a piece of it: their geometric mean, the end with them.
+
+        Raises:
+            InputError: A clip has no frames, or lacks the landmarks; the message counts it from 0.
+        Warns:
+            InputWarning: A clip is one frame, or so long that most of it is passed over; or as `Network.look`.
+        """
+        found: list[tuple[list[int], float]] = []
+        for first in range(0, len(clips), self.batch):
+            looked = [
+                look(self.network, poses, f"clip {number}")
+                for number, poses in enumerate(clips[first : first + self.batch], start=first)
+            ]
+            found += self.network.say(looked, beams=self.beams, most=self.most)
+        return [Translation(self.pieces.say(ids), probability) for ids, probability in found]
+
+
+def look(network: Network, poses: Poses, name: str) -> dict[str, Float32[np.ndarray, "frames ..."]]:
+    """What a network looks at in a clip, evenly over all of its frames where they are too many.
+
+    Raises:
+        InputError: As `Network.look`, with the name of the clip in front.
+        InputWarning: As `SigmaTranslator.translate`.
+    """
+    try:
+        looked = network.look(poses)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    frames, most = len(next(iter(looked.values()))), network.inputs.frames
+    if len(poses.xyz) == 1:
+        warnings.warn(f"{name}: is one frame, in which nothing moves", InputWarning, stacklevel=2)
+    if frames > THIN * most:
+        warnings.warn(
+            f"{name}: of {frames} frames only {most} are looked at: cut it into phrases", InputWarning, stacklevel=2
+        )
+    chosen = spread(frames, most)
+    return {part: values[chosen] for part, values in looked.items()}
+
+
+def spread(frames: int, most: int, rng: np.random.Generator | None = None) -> Int[np.ndarray, " chosen"]:
+    """Which frames are looked at: all, or `most` of them in order, drawn, or evenly over the clip without `rng`.
+
+    Source: Uni-Sign, code @ 2c9028f, which draws them at test time, too, so that no two evaluations agree.
+    """
+    if frames <= most:
+        return np.arange(frames)
+    if rng is None:
+        return np.linspace(0, frames - 1, most).round().astype(np.int64)
+    return np.sort(rng.choice(frames, most, replace=False))

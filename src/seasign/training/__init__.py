@@ -15,6 +15,9 @@ TASKS = {
     "signclip": "signclip",
     "gloss-text": "gloss_text",
     "cslr2": "cslr2",
+    "spotter": "spotting",
+    "sigma": "sigma",
+    "sigma-finetune": "sigma_finetune",
 }  # what a recipe calls `task` -> the module here that feeds the loop
 
 

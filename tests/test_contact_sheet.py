@@ -53,9 +53,9 @@ def test_a_card_says_what_was_found_and_what_is_around_it():
     )
     said = " ".join(" ".join(Words(page).texts).split())
     for words in (
-        "heavy rain", "2 windows", "RAIN 0.75", "a/b.pose", "0:01.00 \u2013 0:02.00", "HEAVY RAIN NOW GO",
+        "heavy rain", "2 windows", "RAIN 0.75", "a/b.pose", "0:01.00 \u2013 0:02.00", "HEAVY · RAIN · NOW · GO",
         "“Rain tonight.”",
-        "Ada · 2026-11-21 · confidence 0.50", "“It rains.”", "IT RAIN", "1:00.00 \u2013 1:02.50", "no words",
+        "Ada · 2026-11-21 · confidence 0.50", "“It rains.”", "IT · RAIN", "1:00.00 \u2013 1:02.50", "no words",
         "1:00:00.00",
     ):  # fmt: skip
         assert words in said, words

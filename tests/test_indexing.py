@@ -36,6 +36,8 @@ def test_signs_know_their_cue_and_sentences_their_signs():
     bouts, runs = find_windows(SIGNS, ())
     assert [(one.start, one.end) for one in bouts[4:]] == [(0, 2), (4, 5), (9, 10)]
     assert runs == ((0, 2), (2, 3), (3, 4))
+    near, _ = find_windows([Sign(0, 1), Sign(1.3, 2), Sign(2.5, 3)], ())
+    assert [(one.start, one.end) for one in near[3:]] == [(0, pytest.approx(2)), (2.5, pytest.approx(3))]
     assert find_windows((), CUES) == ((), ())
 
 

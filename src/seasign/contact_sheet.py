@@ -226,9 +226,9 @@ def _card(rank: int, card: Card, most: float) -> str:
     said = escape(window.gloss or "") or "<i>no gloss</i>"
     if window.kind == "sentence":
         said = f"“{escape(window.text)}”" if window.text else "<i>no words</i>"
-    own = escape(window.gloss or "·") if window.kind == "sign" else " ".join(escape(gloss) for gloss in card.inside)
-    around = " ".join(escape(gloss) for gloss in card.before), " ".join(escape(gloss) for gloss in card.after)
-    line = f'<p class="glosses">{around[0]} <b>{own}</b> {around[1]}</p>' if any((*around, card.inside)) else ""
+    own = (window.gloss or "?",) if window.kind == "sign" else card.inside
+    around = [*map(escape, card.before), f"<b>{' · '.join(map(escape, own))}</b>", *map(escape, card.after)]
+    line = f'<p class="glosses">{" · ".join(around)}</p>' if card.before or card.after or card.inside else ""
     quote = f'<p class="quote">“{escape(window.text)}”</p>' if window.kind == "sign" and window.text else ""
     where = f'<a href="{escape(card.link or "")}">{escape(shorten(match.video))}</a>'
     where = where if card.link else escape(shorten(match.video))

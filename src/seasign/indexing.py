@@ -14,6 +14,8 @@ from seasign.embedding import Embedder, embed_signs
 from seasign.segmentation import in_poses, phrases
 from seasign.types import Cue, Embeddings, InputError, Poses, Sign, Span
 
+REST = 0.4  # seconds: a shorter pause between signs does not end a bout
+
 Kind = Literal["sign", "sentence"]
 
 
@@ -137,7 +139,7 @@ def index(
 ) -> int:
     """Put the sign and sentence windows of a video into an index, in place of those that it had.
 
-    A sentence is a cue in which somebody signs; without cues, a bout of signing.
+    A sentence is a cue in which somebody signs; without cues, a bout of signing that no pause of .4 s interrupts.
 
     Args:
         signs: In the time of the video, as the cues.
@@ -188,7 +190,8 @@ def find_windows(signs: Sequence[Sign], cues: Sequence[Cue]) -> tuple[tuple[Wind
     ]
     sentences: Sequence[Span] = spoken
     if not cues:
-        sentences = phrases(signs)
+        bouts = phrases([Span(sign.start, sign.end + REST) for sign in signs])
+        sentences = [Span(bout.start, bout.end - REST) for bout in bouts]
         runs = _runs(middles, sentences)
     signed = [(one, run) for one, run in zip(sentences, runs, strict=True) if run[0] < run[1]]
     whole = [Window(one.start, one.end, "sentence", text=getattr(one, "text", None)) for one, _ in signed]

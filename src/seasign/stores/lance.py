@@ -31,6 +31,7 @@ LARGE = 50_000  # vectors up to which every one is compared
 FEW = 20_000  # windows that pass filters, up to which every one of those is
 REFINE = 5  # times as many as are wanted are compared again
 RECALL, ASKED = 0.99, 200  # how well so many vectors find their neighbours, at least
+ROUNDS = 20  # of moving the middles of partitions
 STALE = 0.2  # the share of new vectors from which on partitions are made anew
 OLD = timedelta(minutes=10)  # versions older than that go: nobody reads them any more
 COLUMNS = ["start", "end", "kind", "gloss", "confidence", "text"]
@@ -155,7 +156,7 @@ class Lance:
                 return
             partitions = max(16, round(math.sqrt(count) / 2))
             table.create_index("video", config=BTree(), replace=True)
-            table.create_index("vector", config=IvfSq(distance_type="dot", num_partitions=partitions), replace=True)
+            table.create_index("vector", config=IvfSq("dot", partitions, ROUNDS), replace=True)
             probes, recall = _probes(table, partitions)
             known = facts | {"partitions": str(partitions), "probes": str(probes)}
             table.update_field_metadata({"path": "vector", "metadata": known})

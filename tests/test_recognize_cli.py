@@ -13,6 +13,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 import seasign  # noqa: E402
 from commands import run  # noqa: E402
+from seasign.cli.recognize import LEMMATIZERS  # noqa: E402
 from seasign.models.cslr2 import Cslr2  # noqa: E402
 from seasign.models.cslr2_embedder import Inputs  # noqa: E402
 from test_cslr2_embedder import SHAPE, model, poses  # noqa: E402
@@ -231,3 +232,49 @@ def test_the_aligner_takes_several_embedders_as_one(folder):
         assert "compared  3 texts with 3 signs, by cslr2:" in result.stdout
         assert " + gloss-text:" in result.stdout
     assert len(list((folder / "cache").iterdir())) == 2
+
+
+# Scores ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """Four signs, of which one is found elsewhere and one is called otherwise."""
+    true = [(0, 1, "house"), (1, 2, "tree"), (4, 5, "go"), (5, 6, "big")]
+    found = [(0, 1, "houses"), (2, 3, "tree"), (4, 5, "go"), (5, 6, "large")]
+    for name, signs in ("true.csv", true), ("found.csv", found):
+        seasign.write(tmp_path / name, [seasign.Sign(*sign) for sign in signs])
+    seasign.write(tmp_path / "said.vtt", [seasign.Cue(0, 3, "A house, a tree."), seasign.Cue(4, 6, "It goes big.")])
+    (tmp_path / "same.json").write_text('{"big": ["large"], "large": []}')
+    return tmp_path
+
+
+def test_glosses_are_scored_by_words_and_by_time(scored, monkeypatch):
+    given = ["evaluate-glosses", scored / "true.csv", scored / "found.csv", "--json"]
+    found = json.loads(run(*given).stdout)
+    assert (found["sentences"], found["signs"], found["lemmatizer"]) == (1, 4, "identity")
+    assert (found["wer"], found["f1@0.50"], found["frame_accuracy"]) == (50, 25, 25)
+    by_sentence = ["--sentences", scored / "said.vtt", "--synonyms", scored / "same.json"]
+    found = json.loads(run(*given, *by_sentence).stdout)
+    assert (found["sentences"], found["wer"], found["frame_accuracy"], found["not_scored"]) == (2, 25, 50, 0)
+    monkeypatch.setitem(LEMMATIZERS, "wordnet", lambda word: word.rstrip("s"))
+    assert json.loads(run(*given, *by_sentence, "--lemmatizer", "wordnet").stdout)["wer"] == 0
+    said = run(*given[:-1]).stdout
+    assert said.splitlines()[:2] == ["signs            4 in 1 sentences, words by identity", "wer              50.0 %"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("true.csv", "start,end\n0,1\n", "true.csv: none of 1 signs has a gloss: there is nothing to compare"),
+        ("true.csv", "start,end,gloss\n", "true.csv: "),
+        ("said.vtt", "WEBVTT\n\n00:50.000 --> 00:51.000\nLater.\n", "none of its sentences holds a sign"),
+        ("same.json", '{"big": ["vast"]}', "same.json: 'vast' is given as a synonym of 'big'"),
+    ],
+)
+def test_what_cannot_be_scored_is_said_in_a_line(scored, name, text, words):
+    (scored / name).write_text(text)
+    given = ["--sentences", scored / "said.vtt", "--synonyms", scored / "same.json"]
+    result = run("evaluate-glosses", scored / "true.csv", scored / "found.csv", *given)
+    assert result.exit_code == 1
+    assert words in result.stderr.splitlines()[-1]

@@ -20,7 +20,7 @@ from seasign.cli.embed import embed_signs, embed_text
 from seasign.cli.evaluate import compare_runs, evaluate
 from seasign.cli.explain import explain, pins
 from seasign.cli.index import index
-from seasign.cli.recognize import recognize
+from seasign.cli.recognize import evaluate_glosses, recognize
 from seasign.cli.search import evaluate_retrieval, search
 from seasign.cli.signing import estimate_poses, segment
 from seasign.cli.spot import spot
@@ -78,6 +78,7 @@ for command in (
     compare_runs,
     index,
     search,
+    evaluate_glosses,
     evaluate_retrieval,
     translate,
     evaluate_translation,

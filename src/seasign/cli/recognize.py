@@ -1,8 +1,8 @@
-"""`recognize`: signing and a vocabulary -> which word is signed when."""
+"""`recognize`: signing and a vocabulary -> which word is signed when; `evaluate-glosses`: how well."""
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +13,15 @@ import seasign
 from seasign import checkpoints, jobs
 from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET, Number
 from seasign.formats import POSES, TABLES, TIERS, VIDEOS, features, words
-from seasign.glosses import close
+from seasign.glosses import Lemmatizer, close, identity, paint
+from seasign.metrics.glosses import evaluate_frames
 from seasign.models.cslr2_embedder import Cslr2Embedder, Letters
+from seasign.models.wordnet import wordnet
 from seasign.recognition import Decode, Reading, Walk, find_alternatives, guess_words, read_guesses
 from seasign.segmentation import in_video
-from seasign.types import Embeddings, InputError, Poses, Sign, WindowFeatures
+from seasign.types import Embeddings, InputError, Poses, Sign, Span, WindowFeatures
+
+LEMMATIZERS: dict[str, Lemmatizer] = {"identity": identity, "wordnet": wordnet}
 
 
 @click.command()
@@ -110,6 +114,63 @@ def recognize(
         settings = ", ".join(f"{name} {value}" for name, value in how.items())
         click.echo(f"signs     {len(signs)}, of {len({sign.gloss for sign in signs})} of {len(known)} words")
         click.echo(f"by        {recognizer.space}, {settings}\nwrote     {output}")
+
+
+@click.command("evaluate-glosses")
+@click.argument("reference", type=EXISTING)
+@click.argument("estimate", type=EXISTING)
+@click.option("--sentences", type=EXISTING, help="Subtitles that cut both; a sign is in the one that holds its middle.")
+@click.option("--synonyms", type=EXISTING, help="What means the same: a .json of words and lists of others.")
+@click.option(
+    "--lemmatizer",
+    type=click.Choice(sorted(LEMMATIZERS)),
+    default="identity",
+    show_default=True,
+    help="What makes one word of its forms; WordNet is English, and its data have to be there.",
+)
+@click.option("--sign-tier", default="SIGN", show_default=True, help="Where signs are, in an ELAN file.")
+@click.option("--reference-tier", help="Where they are in the reference. [default: as --sign-tier]")
+@JSON
+def evaluate_glosses(
+    reference: Path, estimate: Path, sentences: Path | None, synonyms: Path | None, lemmatizer: str, sign_tier: str,
+    reference_tier: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Score the signs of ESTIMATE, with their glosses, against those of REFERENCE.
+
+    Both are an .eaf, .csv or .json of signs of one video. Without --sentences the whole is one.
+    """
+    sides = []
+    for path, tier in (reference, reference_tier or sign_tier), (estimate, sign_tier):
+        signs = sorted(seasign.read_signs(path, tier), key=lambda sign: sign.start)
+        if signs and not any(sign.gloss for sign in signs):
+            raise InputError(f"{path}: none of {len(signs)} signs has a gloss: there is nothing to compare")
+        sides.append(signs)
+    if not sides[0]:
+        raise InputError(f"{reference}: holds no signs: there is nothing to compare with")
+    spans: Sequence[Span] = [Span(0.0, max(sign.end for side in sides for sign in side))]
+    if sentences:
+        spans = seasign.read_cues(sentences).cues
+        cut = sum(any(span.start <= sign.middle < span.end for span in spans) for sign in sides[0])
+        if not cut:
+            raise InputError(f"{sentences}: none of its sentences holds a sign of {reference}: are they of one video?")
+    with _naming(synonyms or reference):
+        meant = close(words.read_synonyms(synonyms)) if synonyms else {}
+    lemmatize = LEMMATIZERS[lemmatizer]
+    true, found = [[[one for one in side if it.start <= one.middle < it.end] for it in spans] for side in sides]
+    scores = seasign.evaluate_glosses(true, found, meant, lemmatize=lemmatize)
+    cells = [[paint(of, it, lemmatize=lemmatize) for of, it in zip(side, spans, strict=True)] for side in (true, found)]
+    frames = evaluate_frames(cells[0], cells[1], meant)
+    outside = len(sides[1]) - sum(map(len, found))
+    table = scores.as_json() | {"frame_accuracy": frames.accuracy if frames.annotated else None}
+    if as_json:
+        click.echo(json.dumps(table | {"not_scored": outside}))
+        return
+    click.echo(f"signs            {scores.signs} in {scores.sentences} sentences, words by {scores.lemmatizer}")
+    if outside:
+        click.echo(f"not scored       {outside} of {len(sides[1])} signs of {estimate.name}: in none of the sentences")
+    for name, value in table.items():
+        if name not in ("sentences", "signs", "lemmatizer"):
+            click.echo(f"{name:16} {'-' if value is None else f'{value:.1f} %'}")
 
 
 @contextmanager

@@ -204,6 +204,26 @@ def test_real_signs_of_other_sessions_are_found_and_probabilities_are_about_righ
     assert abs(stated.mean() - right.mean()) < 0.12
 
 
+def test_a_part_of_the_video_is_found_in_it_as_it_is_whatever_is_lost_in_it():
+    """A hand is lost before, within and at the end of the part."""
+    poses, _ = sentence()
+    xyz = poses.xyz.copy()
+    for first, stop in ((90, 104), (110, 113), (118, 140)):
+        xyz[first:stop, [poses.landmarks.index(name) for name in HANDS[21:]]] = np.nan
+    poses = replace(poses, xyz=xyz)
+    part = replace(poses, xyz=xyz[100:125], confidence=poses.confidence[100:125])
+    best = spot((part,), poses, spotter=SubsequenceDtw(trims=False))[0]
+    assert (best.start, best.end) == pytest.approx((4, 5), abs=0.01)
+    assert best.score > -0.05
+
+
+def test_examples_are_cut_to_their_sign_unless_they_are_cut_already():
+    poses, _ = sentence()
+    clip, _ = signed(5)
+    whole, cut = (spot((clip,), poses, spotter=SubsequenceDtw(trims=trims))[0] for trims in (False, True))
+    assert cut.score > whole.score
+
+
 def test_spans_are_within_the_video():
     poses, _ = sentence()
     for one in SPOTTER.candidates((signed(5)[0],), poses):

@@ -25,6 +25,7 @@ from seasign.types import Cue, Embeddings, InputError, Poses, Sign, Span
 NAN = float("nan")
 OVERLAP = 0.3  # temporal IoU with a better spot above which one is the same place
 RIGHT = 0.5  # temporal IoU with a sign of the query from which a spot is right
+SHORTEST = 0.25  # seconds: examples are not cut to less
 TEMPO = 2.0  # a sign is at most so many times as fast as another of its kind, or as slow
 
 Query = str | tuple[Poses, ...]  # a word, or examples of one sign
@@ -186,7 +187,9 @@ def shows_hand(poses: Poses) -> bool:
 
 
 def trim(poses: Poses) -> Poses:
-    """A clip of one sign, cut to the longest time that a hand is up; all of it where there is no elbow to tell by.
+    """A clip of one sign, cut to the longest time that a hand is up.
+
+    All of it where there is no elbow to tell by, or that is shorter than any sign: hands that stay low.
 
     Raises:
         InputError: There are no shoulders or no wrists in it.
@@ -194,7 +197,9 @@ def trim(poses: Poses) -> Poses:
     if not any("elbow" in name.lower() for name in poses.landmarks):
         return poses
     spans = bouts(height(poses), poses.fps).tolist()
-    first, stop = max(spans, key=lambda span: span[1] - span[0], default=(0, len(poses.xyz)))
+    first, stop = max(spans, key=lambda span: span[1] - span[0], default=(0, 0))
+    if stop - first < SHORTEST * poses.fps:
+        return poses
     return replace(poses, xyz=poses.xyz[first:stop], confidence=poses.confidence[first:stop])
 
 
@@ -215,6 +220,7 @@ class EmbeddingWindows:
     lengths: tuple[float, ...] = (0.4, 0.65, 1.0, 1.5)  # of windows, in seconds
     step: float = 0.25  # from a window to the next, in its length
     most: int = 1000  # candidates: the best
+    trims: bool = True  # examples are first cut by `trim`; False: they are cut to their sign already
     _kept: list[tuple[Poses, Embeddings, Float64[np.ndarray, "windows 2"]]] = field(
         default_factory=list, init=False, repr=False, compare=False
     )
@@ -262,7 +268,7 @@ class EmbeddingWindows:
         if isinstance(query, str):
             found, seconds = embed_text([query], self.embedder), None
         else:
-            signs = [trim(example) for example in query]
+            signs = [trim(example) if self.trims else example for example in query]
             seconds = float(np.mean([sign.duration for sign in signs]))
             each = [_unit(embed_signs(sign, [Sign(0.0, sign.duration)], self.embedder)) for sign in signs]
             found = replace(each[0], vectors=np.mean([one.vectors for one in each], axis=0))

@@ -99,6 +99,8 @@ def spot(
         looked_at: tuple[str, ...] = getattr(getattr(spotter, "embedder", spotter), "landmarks", ())
         cues = without_markup(seasign.read_cues(given["words_of"]).cues) if given["words_of"] else ()
         label, query = (" ".join(queries),) * 2 if is_word else _query(queries, given, example_of)
+        if any(_parts(one)[1] for one in queries) and isinstance(spotter, SubsequenceDtw | EmbeddingWindows):
+            spotter = replace(spotter, trims=False)  # whoever names a part means all of it
         if isinstance(query, str) and words is not None and not cues:
             query = _shown(query, words, example_of)
         wanted = _wanted(cues, given, words, example_of) if cues else {}

@@ -19,6 +19,7 @@ from seasign.types import InputError, Poses
 UNSEEN = 0.4  # seconds: a shorter gap is bridged by a straight line
 HAND = 4.0  # how much the shape of a hand counts for its arm's 1; both are measured in shoulder widths
 LOST = 0.5  # shoulder widths that what only one of two frames shows is apart
+CALM = 0.2  # shoulder widths that are added to how far the frames of an example are from each other
 
 
 class Part(NamedTuple):
@@ -35,10 +36,9 @@ class SubsequenceDtw:
     Frames are as far apart as the root mean square of their points, in shoulder widths: elbow and wrist from the middle
     of the shoulders of that frame, and, four times as much, the points of a hand from its own wrist; x and y alone.
     Each side counts by the square root of how far the wrist of the example goes, so a hand that rests hardly does. The
-    score is the mean distance along the best warp, negated: see `warp`. A landmark that a file lacks is left out, so
-    that shoulders and wrists are enough.
-
-    An example is first trimmed to the longest time that a hand is up, if it has elbows to tell.
+    score is the mean distance along the best warp, see `warp`, negated, over that between any two frames of the example
+    plus .2: what hardly moves is near to much. A landmark that a file lacks is left out, so that shoulders and wrists
+    are enough.
 
     Calibrated on shared data, by how many of the best spots are right: those of one example in the clips of another
     session of `traduttore`, 40 joined by `concatenate`, with up to 10 words in each of 6 sessions; and, all of them
@@ -49,8 +49,9 @@ class SubsequenceDtw:
     """
 
     combine: Literal["best", "mean"] = "best"  # of several examples: the nearest counts, or the mean of all
+    trims: bool = True  # examples are first cut by `spotting.trim`; False: they are cut to their sign already
     fps: Fraction = Fraction(15)  # that poses are brought to
-    calibration: tuple[float, float] = (3.6, 32.7)
+    calibration: tuple[float, float] = (4.5, 11.8)
 
     @property
     def landmarks(self) -> tuple[str, ...]:
@@ -70,7 +71,8 @@ class SubsequenceDtw:
         if not any(name in shared for name in (*ARMS[2:], *HANDS)):
             raise InputError("query and video share neither wrists nor hands: estimate both with MediaPipe Holistic")
         video = self._look(poses, shared)
-        warps = [warp(_costs(self._look(trim(example), shared), video)) for example in query]
+        examples = [self._look(trim(one) if self.trims else one, shared) for one in query]
+        warps = [warp(_costs(one, video) / (_costs(one, one).mean() + np.float32(CALM))) for one in examples]
         every, starts = (np.stack(one) for one in zip(*warps, strict=True))
         cost = every.min(axis=0) if self.combine == "best" else every.mean(axis=0)
         start = starts[every.argmin(axis=0), np.arange(len(cost))]
@@ -93,7 +95,10 @@ class SubsequenceDtw:
         body = measure(xyz, names)
         check_unit(xyz, body)
         xy = xyz[..., :2] / np.float32(body[1])
-        middle = _fill(xy[:, :2].mean(axis=1), len(xy))[0]
+        both = np.flatnonzero(~np.isnan(xy[:, :2, 0]).any(axis=1))
+        middle = xy[:, :2].mean(axis=1)
+        for axis in middle.T:
+            axis[:] = np.interp(np.arange(len(xy)), both, axis[both])
         found = []
         for side in SIDES:
             arm, hand = (
@@ -108,15 +113,15 @@ class SubsequenceDtw:
 def _fill(
     points: Float32[np.ndarray, "frames numbers"], gap: int
 ) -> tuple[Float32[np.ndarray, "frames numbers"], Bool[np.ndarray, " frames"]]:
-    """Points, bridged where up to so many frames are missing, held at the ends, else 0; and where they are known."""
+    """Points with gaps of fewer frames bridged, 0 where they are not known; and where they are."""
     at = np.flatnonzero(~np.isnan(points).any(axis=1)) if points.shape[1] else np.zeros(0, int)
     if not len(at):
         return np.zeros_like(points), np.zeros(len(points), bool)
     frames = np.arange(len(points))
     low = at[np.maximum(np.searchsorted(at, frames, side="right") - 1, 0)]
     high = at[np.minimum(np.searchsorted(at, frames), len(at) - 1)]
-    seen = np.maximum(high, frames) - np.minimum(low, frames) <= gap
-    share = ((frames - low) / np.maximum(high - low, 1)).clip(0, 1).astype(np.float32)[:, None]
+    seen = (low <= frames) & (frames <= high) & (high - low <= gap)
+    share = ((frames - low) / np.maximum(high - low, 1)).astype(np.float32)[:, None]
     filled = points[low] * (1 - share) + points[high] * share
     return np.where(seen[:, None], filled, np.float32(0)), seen
 

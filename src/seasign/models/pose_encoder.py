@@ -77,7 +77,7 @@ class PoseEncoder(nn.Module):
         """A vector per frame; 0 where there is none.
 
         Args:
-            there: Which frames are; the others are padding, whatever it holds. None: all are.
+            there: Which frames are, of a clip the first ones; the rest is padding, whatever it holds. None: all are.
         """
         clips, frames = parts["body"].shape[:2]
         if there is None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from seasign.alignment import assign, shift
-from seasign.synthesis import Stress, simulate_similarity, synthesize
+from seasign.models.pose_descriptor import PoseDescriptor
+from seasign.synthesis import Stress, simulate_similarity, synthesize, synthesize_signs
 from seasign.types import Costs, Span
 
 FAULTS = Stress(missed=0.2, spurious=0.2, unsubtitled=0.1, unsigned=0.2, drift=1.5)
@@ -198,3 +199,14 @@ def test_hands_are_up_while_they_sign_and_down_in_long_pauses():
     assert pauses
     for pause in pauses:
         assert wrist[round(pause.middle * 25)] > elbow[round(pause.middle * 25)] + 50
+
+
+def test_tokens_of_a_sign_are_alike_and_signs_are_not():
+    made = synthesize_signs(6, 3, seed=1)
+    assert [sign.gloss for _, sign in made] == [f"SIGN {word}" for word in range(6) for _ in range(3)]
+    assert all(0.4 < sign.start < sign.end <= poses.duration - 0.4 for poses, sign in made)
+    vectors = np.stack([PoseDescriptor(raised=1.0).signs(poses, [sign]).vectors[0] for poses, sign in made])
+    alike = vectors @ vectors.T - 2 * np.eye(len(made))
+    assert [row // 3 for row in alike.argmax(axis=1).tolist()] == [row // 3 for row in range(len(made))]
+    again = synthesize_signs(6, 3, seed=1)
+    np.testing.assert_array_equal(made[4][0].xyz, again[4][0].xyz)

@@ -131,7 +131,7 @@ def synthesize(
         reference=tuple(true for _, true, _ in said),
         signs=signs,
         runs=tuple(range(0) if phrase is None else runs[phrase] for _, _, phrase in said),
-        poses=_move(phrases, fps, duration, motion) if fps else None,
+        poses=_move(_plan(phrases, motion), fps, duration, motion) if fps else None,
     )
 
 
@@ -152,6 +152,38 @@ def simulate_similarity(episode: Episode, strength: float = 0.3, seed: int = 0) 
         signs[run.start : run.stop] = strength * cue + sqrt(1 - strength**2) * signs[run.start : run.stop]
     similarity: Float32[np.ndarray, "cues signs"] = 30 * text @ (signs / np.linalg.norm(signs, axis=1, keepdims=True)).T
     return similarity
+
+
+def synthesize_signs(
+    words: int, tokens: int, *, seed: int = 0, fps: Fraction = Fraction(25)
+) -> tuple[tuple[Poses, Sign], ...]:
+    """Isolated signs, each word signed several times: clips, and where in them the sign is.
+
+    A word is one or two places and shapes of the right hand, or of both; its tokens differ a little in where, in how
+    far fingers are bent, and in tempo. Before and after it the hands are down. Glosses are "SIGN 0", "SIGN 1" ...
+    """
+    still = (-inf, 1.0, 0.0, 0.0, *_shape([0] * 5, pi))
+    found = []
+    for word in range(words):
+        rng = np.random.default_rng([seed, word])
+        targets = [
+            (rng.uniform((-0.7, -1.65), (0.05, -0.95)), rng.uniform(0, 1, 5), rng.uniform(-0.6, 0.6))
+            for _ in range(rng.integers(1, 3))
+        ]
+        both, lasting = rng.random() < 0.4, rng.uniform(0.5, 0.9)
+        for token in range(tokens):
+            own = np.random.default_rng([seed, word, token])
+            sign = Sign(0.5, round(0.5 + lasting * own.lognormal(0.0, 0.1), 3), f"SIGN {word}")
+            right = [still]
+            for number, (place, curls, turn) in enumerate(targets):
+                where = place + 0.04 * own.standard_normal(2)
+                shape = _shape((curls + 0.06 * own.standard_normal(5)).clip(0, 1).tolist(), turn)
+                starts = sign.start - 0.3 if number == 0 else sign.middle - 0.15
+                right.append((starts, 0.3, *where, *shape))
+            right.append((sign.end, 0.4, *still[2:]))
+            plan = [np.array(right if both else [still]), np.array(right)]
+            found.append((_move(plan, fps, sign.end + 0.5, own), sign))
+    return tuple(found)
 
 
 def _draw_directions(number: int, rng: np.random.Generator) -> Float32[np.ndarray, "number 16"]:
@@ -194,14 +226,16 @@ def _find(
     return tuple(found), [range(first, last) for first, last in runs.tolist()]
 
 
-def _move(phrases: Sequence[Sequence[Sign]], fps: Fraction, duration: float, rng: np.random.Generator) -> Poses:
-    """Somebody who signs that, and rests between."""
+def _move(
+    plan: Sequence[Float[np.ndarray, "_ numbers"]], fps: Fraction, duration: float, rng: np.random.Generator
+) -> Poses:
+    """Somebody whose left and right hand do that."""
     frames = ceil(duration * fps)
     time = np.arange(frames) / float(fps)
     xy = np.empty((frames, len(LANDMARKS), 2), dtype=np.float32)
     xy[:, : len(_BODY)] = list(_BODY.values())
     unseen = np.zeros((frames, len(LANDMARKS)), dtype=bool)
-    for side, moves in zip(("LEFT", "RIGHT"), _plan(phrases, rng), strict=True):
+    for side, moves in zip(("LEFT", "RIGHT"), plan, strict=True):
         first = LANDMARKS.index(f"{side}_HAND_LANDMARKS.WRIST")
         hand = slice(first, first + len(_HAND))
         path = _glide(time, moves).reshape(frames, -1, 2) * (1 if side == "LEFT" else -1, 1)

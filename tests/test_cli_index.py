@@ -264,6 +264,22 @@ def test_two_videos_of_one_name_are_not_taken_for_one(corpus, indexed, tmp_path)
     assert run("index", tmp_path / "other", "--out", indexed).exit_code == 0
 
 
+def test_embeddings_that_come_later_take_the_place_of_what_was_made(tmp_path):
+    folder = tmp_path / "poses"
+    folder.mkdir()
+    seasign.write(folder / "one.pose", signing(1))
+    assert run("index", folder, "--out", tmp_path / "index", "--embedder", "pose-descriptor").exit_code == 0
+    signs = [Sign(0.2, 1.8, "ONE")]
+    seasign.write(folder / "one.npz", PoseDescriptor().signs(signing(1), signs), of=signs)
+    done = json.loads(run("index", folder, "--out", tmp_path / "index", "--json").stdout)
+    assert (done["indexed"], done["videos"]) == ({"one.pose": 2}, 1)
+    (hit, *_) = hits(tmp_path / "index", "--like", folder / "one.pose")
+    assert (hit["gloss"], hit["path"]) == ("ONE", str(folder / "one.npz"))
+    shown = run("search", tmp_path / "index", "--gloss", "ONE", "--sheet", tmp_path / "sheet.html")
+    assert shown.exit_code == 0
+    assert 'class="left' in (tmp_path / "sheet.html").read_text(encoding="utf-8")  # the poses beside are drawn
+
+
 def test_files_of_one_video_that_contradict_are_refused(corpus, tmp_path):
     seasign.write(corpus / "story.csv", STORY)
     done = run("index", corpus, "--out", tmp_path / "index", "--embedder", "gloss-text")

@@ -206,7 +206,7 @@ def test_an_index_that_grows_large_moves_and_holds_the_same(tmp_path, monkeypatc
         index.put(*held[f"{number}.pose"])
     assert isinstance(settle(tmp_path / "index"), Exact)
     monkeypatch.setattr(stores, "LARGE", 20)
-    (tmp_path / "index" / "lance").mkdir()  # of a move that broke off
+    (tmp_path / "index" / "lance").mkdir()  # of a move that was stopped
     (tmp_path / "index" / "lance" / "rest").write_text("")
     moved = settle(tmp_path / "index")
     assert type(moved).__name__ == "Lance"

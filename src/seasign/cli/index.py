@@ -86,8 +86,7 @@ def index(
                 done[one.name] = seasign.index(made, *found[:2], store, **found[2])
             except InputError as error:
                 failed[one.name] = f"{one.name}: {error}"
-    if done or gone:
-        store = seasign.settle(where)
+    store = seasign.settle(where)
     _tell(store, where, done, unchanged, gone, failed, quiet, as_json)
     if failed:
         context.exit(1)
@@ -124,8 +123,9 @@ class _Way:
         """What is to be known of a video; None: the index has it as it is."""
         used = [one.embeddings or one.poses or one.video, one.signs, one.subtitles]
         paths = list(dict.fromkeys(path.resolve() for path in used if path is not None))
-        if known and known.files and paths[0] != Path(known.files[0].path) and Path(known.files[0].path).exists():
-            raise InputError(f"{one.name}: the index has another video of this name, {known.files[0].path}: rename one")
+        other = Path(known.files[0].path) if known and known.files else paths[0]
+        if other.parent != paths[0].parent and other.exists():
+            raise InputError(f"{one.name}: the index has another video of this name, {other}: rename one")
         before = {file.path: file for file in known.files} if known else {}
         files = tuple(stamp(path, before.get(str(path))) for path in paths)
         made = json.dumps({key: str(self.given[key]) for key in ("segmenter", "decoder", "thresholds", "sign_tier")})

@@ -68,6 +68,8 @@ def settle(where: Path | str) -> VectorIndex:
                 f'{where}: {len(store)} windows are searched slowly; once pip install "seasign[search]", index again'
             )
             warnings.warn(message, InputWarning, stacklevel=2)
+    if not isinstance(store, Exact) and "://" not in str(where):
+        Exact(Path(where)).remove()  # what a move that was stopped at its end left
     store.tidy()
     return store
 
@@ -81,7 +83,6 @@ def _move(folder: Path, exact: Exact) -> VectorIndex:
         for name, video in exact.videos().items():
             large.put(video, exact.windows(name), exact.embeddings(name, space))
         _declare(folder, "lance")
-    exact.remove()
     return large
 
 

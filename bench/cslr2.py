@@ -296,7 +296,7 @@ def speed() -> None:
             if one is not network:
                 cosine = (vectors * embedder.windows(features).vectors).sum(axis=1).clip(-1, 1)
                 turned = float(np.degrees(np.arccos(cosine.min())))
-                record(f"most that a vector turns from where 32 bits put it: {name}", turned, "degrees")
+                record(f"an hour of features: {name}, a vector turns by up to", turned, "degrees")
     windows, words = replace(features, vectors=unit(HOUR, 256)), Embeddings(unit(8_697, 256), "video-swin")
     known = [str(number) for number in range(8_697)]
     guesses = guess_words(replace(windows, vectors=windows.vectors[:50]), words, known)

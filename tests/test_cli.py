@@ -15,6 +15,7 @@ import pytest
 import seasign
 from commands import run
 from planted import film, holistic
+from seasign.cli import cli
 from seasign.types import Costs, Cue, InputWarning, Sign
 
 SIGNS = [Sign(2.5, 3.0, "HEAVY"), Sign(3.0, 4.25, "RAIN"), Sign(7.0, 7.5), Sign(7.5, 8.5)]
@@ -809,6 +810,12 @@ def test_demo_does_the_main_job_and_improves_on_what_was_delivered(folder):
     before, after = (seasign.evaluate(reference, cues).pooled.f1[0.5] for cues in (delivered, aligned))
     assert after > before + 20
     assert seasign.formats.eaf.validate(Path("shown/episode.eaf")) == []
+
+
+def test_help_shows_every_command_once_the_main_job_first():
+    shown = re.findall(r"^  ([a-z-]+) {2,}[A-Z]", run("--help").stdout, re.MULTILINE)
+    assert shown[0] == "align"
+    assert sorted(shown) == sorted(cli.commands)
 
 
 def test_doctor_says_what_works(folder):

@@ -29,9 +29,29 @@ from seasign.cli.translate import evaluate_translation, translate
 from seasign.cli.tuning import calibrate, tune
 from seasign.types import InputError, InputWarning
 
+SECTIONS: dict[str, tuple[click.Command, ...]] = {  # what --help shows together, in order
+    "Subtitles onto signing": (align, explain, pins, evaluate, compare_runs, tune, calibrate),
+    "What is signed": (estimate_poses, segment, recognize, spot, translate, evaluate_glosses, evaluate_translation),
+    "A whole corpus": (index, search, embed_signs, embed_text, evaluate_retrieval),
+    "Networks": (checkpoints, train, cotrain),
+    "To begin with": (demo, doctor),
+}
+
 
 class Commands(click.Group):
     """Turns what goes wrong with the input into one line and exit code 1."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By sections, each command with the first sentence of its help."""
+        width = max(map(len, self.commands))
+        for head, commands in SECTIONS.items():
+            with formatter.section(head):
+                formatter.write_dl(
+                    [
+                        (str(one.name).ljust(width), one.get_short_help_str(formatter.width - width - 4))
+                        for one in commands
+                    ]
+                )
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; warnings are printed as they come, and counted."""
@@ -66,33 +86,9 @@ def cli() -> None:
     """Move subtitles onto the signing that says them."""
 
 
-for command in (
-    align,
-    estimate_poses,
-    segment,
-    embed_signs,
-    embed_text,
-    recognize,
-    spot,
-    evaluate,
-    compare_runs,
-    index,
-    search,
-    evaluate_glosses,
-    evaluate_retrieval,
-    translate,
-    evaluate_translation,
-    checkpoints,
-    train,
-    cotrain,
-    demo,
-    doctor,
-    tune,
-    calibrate,
-    explain,
-    pins,
-):
-    cli.add_command(command)
+for commands in SECTIONS.values():
+    for command in commands:
+        cli.add_command(command)
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ from seasign.embedding import Embedder
 from seasign.formats.disk import sha256
 from seasign.models import features
 from seasign.segmentation import Segmenter
+from seasign.spotting import Spotter
 from seasign.translation import Translator
 from seasign.types import InputError, InputWarning
 
@@ -60,15 +61,17 @@ FAMILIES = {  # `model` in config.json -> its module and class, and tensors that
     ),
     "cslr2": ("cslr2", "Cslr2", {"video_encoder.cls_token", "video_token_ll.weight", "text_word_ll.weight"}),
     "gloss-text": ("gloss_text", "GlossText", {"gloss_text.projection"}),
+    "spotter": ("spotter", "Spotter", {"head.0.weight"}),
     "sigma": ("sigma", "Sigma", {"vision_first", "mt5.shared.weight"}),
 }
 
 
-def load(checkpoint: str | Path) -> Segmenter | Embedder | Translator:
+def load(checkpoint: str | Path) -> Segmenter | Embedder | Translator | Spotter:
     """The network in a folder, or in one that was pulled by its name; also a bare safetensors file of the 2023 family.
 
     Taggers are segmenters, that of 2026 on a GPU where there is one; SignCLIP comes as a `SignClipEmbedder`, and CSLR2
-    as a `Cslr2Embedder`, which recognizes, too; Sigma comes as a `SigmaTranslator`; all on the CPU and in 32 bits.
+    as a `Cslr2Embedder`, which recognizes, too; Sigma comes as a `SigmaTranslator`, a spotter as a
+    `PoseSpotter`; all on the CPU and in 32 bits.
 
     A published name comes before a folder of the same name: write `./2026` for the folder.
 
@@ -105,6 +108,10 @@ def load(checkpoint: str | Path) -> Segmenter | Embedder | Translator:
         except InputError as error:
             raise InputError(f"{path / PIECES}: {error}") from None
         return SigmaTranslator(network, pieces, sha256(path / WEIGHTS))
+    if config["model"] == "spotter":
+        from seasign.models.spotter_inputs import PoseSpotter
+
+        return PoseSpotter(network, network.inputs, network.inputs.calibration)
     if config["model"] != "signclip":
         found: Segmenter | Embedder | Translator = network
         return found

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ import pytest
 import seasign
 from commands import run
 from planted import signed
+from seasign import checkpoints
 from seasign.formats import eaf
-from seasign.spotting import is_right
+from seasign.spotting import Spot, is_right
 from seasign.training.concatenation import concatenate
 from seasign.types import Cue, Sign
 
@@ -200,3 +202,30 @@ def test_what_cannot_be_looked_for_is_one_line(folder, monkeypatch, arguments, c
     errors = [line for line in failed.stderr.splitlines() if line.startswith(("error:", "Error:"))]
     assert len(errors) == 1
     assert not (folder / "x.eaf").exists()
+
+
+class Everywhere:
+    """A network that knows words, and finds them all in the first second."""
+
+    calibration = (0.0, 1.0)
+
+    def candidates(self, query, poses):
+        assert query == "rain" or len(query) == 1
+        return (Spot(0.0, 1.0, 2.0),)
+
+
+def test_a_network_looks_when_its_folder_is_given_and_one_that_looks_for_nothing_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(checkpoints, "load", lambda name: Everywhere() if name == "net" else object())
+    for query in "rain", folder / "dictionary" / "rain_1.npz":
+        (found,) = spots(query, folder / "story.npz", "--spotter", "net")
+        assert (found["end"], found["score"]) == (1.0, 2.0)
+    refused = run("spot", "rain", folder / "story.npz", "--spotter", "other")
+    assert refused.stderr == "error: other: looks for no query; if it knows words, give it as --embedder\n"
+
+
+def test_a_video_that_begins_later_is_found_in_its_own_time(folder, tmp_path):
+    poses = seasign.read_poses(folder / "story.npz")
+    seasign.write(tmp_path / "late.npz", replace(poses, provenance={"start": 100.0}))
+    early, late = (spots(folder / "dictionary" / "tree_1.npz", home / name)[0] for home, name in
+                   ((folder, "story.npz"), (tmp_path, "late.npz")))  # fmt: skip
+    assert late["start"] == pytest.approx(early["start"] + 100)

@@ -346,7 +346,8 @@ class Sigma(nn.Module):
             use_cache=False,
         ).logits
         sure = logits.float().log_softmax(dim=-1).gather(2, ids[..., None])[..., 0]
-        said = ids != PAD
+        ends = ids == END
+        said = (ids != PAD) & (ends.cumsum(dim=1) <= ends.long())  # shorter ones are filled up with either
         return ids, ((sure * said).sum(dim=1) / said.sum(dim=1).clamp(min=1)).exp()
 
     # Arrays in, arrays out: the `Network` of a translator

@@ -813,7 +813,7 @@ def test_demo_does_the_main_job_and_improves_on_what_was_delivered(folder):
 
 
 def test_help_shows_every_command_once_the_main_job_first():
-    shown = re.findall(r"^  ([a-z-]+) {2,}[A-Z]", run("--help").stdout, re.MULTILINE)
+    shown = re.findall(r"^  ([a-z][a-z-]*) {2,}[A-Z]", run("--help").stdout, re.MULTILINE)
     assert shown[0] == "align"
     assert sorted(shown) == sorted(cli.commands)
 

@@ -94,6 +94,8 @@ def test_a_manifest_says_signer_and_date_and_confidence_counts(tmp_path):
         done = run("index", tmp_path / f"{name}.csv", "--out", tmp_path / "index", "--embedder", "gloss-text", "--json")
         assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["videos"] == 2
+    own = run("search", tmp_path / "index", "rain", "-o", tmp_path / "a.csv")
+    assert own.stderr == f"error: {tmp_path / 'a.csv'}: is an input too; write hits to another file\n"
     found = hits(tmp_path / "index", "--gloss", "*", "--least-confidence", 0.8)
     assert [(hit["video"], hit["gloss"], hit["signer"]) for hit in found] == [
         ("a.csv", "HEAVY", "Ada"),
@@ -200,6 +202,7 @@ def test_a_still_is_the_frame_shown_at_that_time(tmp_path):
         (("search", "{index}", "rain", "--like", "x.pose"), 2, "give a TEXT to look for, or --like"),
         (("search", "{index}", "rain", "--since", "soon"), 1, "--since: 'soon' is no day; write 2026-11-21"),
         (("search", "{index}", "rain", "-o", "hits.txt"), 1, "cannot write hits there; name it *.csv *.json"),
+        (("search", "{index}", "rain", "-o", "{index}/index.json"), 1, "is an input too; write hits to another file"),
         (("search", "{index}", "rain", "--sheet", "page.pdf"), 1, "cannot write the contact sheet there"),
         (("search", "{index}", "?!"), 1, "?!: is nothing at all in the space"),
         (("search", "{index}", "--like", "{clip}", "--embedder", "pose-descriptor"), 1, "cannot compare 'pose-desc"),

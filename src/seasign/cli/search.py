@@ -34,7 +34,6 @@ from seasign.uncertainty import bootstrap_retrieval
 
 SEVERAL = 3  # labels that are named when more have no counterpart
 AROUND = 5.0  # seconds around a hit in which its neighbours are
-HITS = TABLES
 COLUMNS = "rank score video kind start end gloss confidence text before inside after signer date path".split()
 FEW = 10  # queries from which on an interval is about as wide as it should be
 
@@ -201,10 +200,12 @@ def _search_index(
     as_json: bool,
 ) -> None:
     """Search what `index` made."""
-    wanted: dict[str, tuple[Path, Collection[str]]] = {"hits": (output, HITS)} if output else {}
-    jobs.check_outputs(wanted | ({"the contact sheet": (sheet, (".html",))} if sheet else {}), [])
     asked = replace(asked, since=check_date("--since", asked.since), until=check_date("--until", asked.until))
     store = seasign.open_index(where)
+    wanted: dict[str, tuple[Path, Collection[str]]] = {"hits": (output, TABLES)} if output else {}
+    wanted |= {"the contact sheet": (sheet, (".html",))} if sheet else {}
+    used = [Path(file.path) for video in store.videos().values() for file in video.files] if output else []
+    jobs.check_outputs(wanted, [Path(where) / "index.json", *used])
     space, query = store.space, None
     if space is not None and (text is not None or like is not None):
         query, _ = _query(where, space, text, like, embedder, tags)

@@ -618,7 +618,10 @@ class Sentences:
                 self.also.setdefault(pair.sentence, set()).add(pair.word)
         rng = np.random.default_rng([recipe.loop.seed, 0, 0])
         listed = usable["valid"]
-        self.valid = tuple(self.pair("valid", pair, rng, present) for pair in listed for present in (True, False))
+        pairs_of = [
+            (pair, present) for pair in listed for present in (True, False) if present or self._others(pair, "valid")
+        ]
+        self.valid = tuple(self.pair("valid", pair, rng, present) for pair, present in pairs_of)
         order = rng.integers(len(listed), size=data.natural).tolist()
         self.natural = tuple(self.pair("valid", listed[row], rng, None) for row in order)
 
@@ -630,12 +633,8 @@ class Sentences:
         return self.pair("train", self.listed["train"][item // 2], rng, item % 2 == 0)
 
     def pair(self, part: Part, listed: wslp.Pair, rng: np.random.Generator, present: bool | None) -> Pair:
-        """A sentence with its query, with another that it does not say, or (None) with any."""
-        queries, row = self.queries[part], self.rows[part][listed.query]
-        others = [
-            word for word in dict.fromkeys(queries.words.tolist())
-            if word not in self.also[listed.sentence] and not wslp.says(listed.text, word)
-        ]  # fmt: skip
+        """A sentence with its query, with another that it does not say, if there is one, or (None) with any."""
+        queries, row, others = self.queries[part], self.rows[part][listed.query], self._others(listed, part)
         if present is None:
             row = int(rng.integers(len(queries.tokens)))
         elif not present and others:
@@ -644,3 +643,11 @@ class Sentences:
         word = queries.tokens[row].word
         unknown = np.full(len(frames), 0.0 if word in others else np.nan, np.float32)
         return Pair(word, self.frames[file], frames, word not in others, unknown)
+
+    def _others(self, listed: wslp.Pair, part: Part) -> list[str]:
+        """Words that a sentence does not say."""
+        return [
+            word
+            for word in dict.fromkeys(self.queries[part].words.tolist())
+            if word not in self.also[listed.sentence] and not wslp.says(listed.text, word)
+        ]

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -232,6 +233,32 @@ def test_the_aligner_takes_several_embedders_as_one(folder):
         assert "compared  3 texts with 3 signs, by cslr2:" in result.stdout
         assert " + gloss-text:" in result.stdout
     assert len(list((folder / "cache").iterdir())) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the exporter, about itself
+def test_whole_numbers_say_nearly_the_same(features, monkeypatch):
+    pytest.importorskip("onnxscript")
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # checks of shapes would make them constant
+    given = ["--model", features / "seen", "--vocabulary", features / "words.txt", "--threshold", 0, "--shortest", 1]
+    found = []
+    for how in (), ("--onnx", features / "fast"), ("--onnx", features / "fast"):
+        result = run("recognize", features / "clip.npy", *given, *how, "-o", features / "out.csv")
+        assert result.exit_code == 0, result.stderr
+        found.append(seasign.read_signs(features / "out.csv"))
+    assert found[1] == found[2]
+    assert [sign.gloss for sign in found[0]] == [sign.gloss for sign in found[1]]
+    assert [sign.score for sign in found[0]] == pytest.approx([sign.score for sign in found[1]], abs=0.05)
+    other = Cslr2(replace(SHAPE, part=0), Inputs(text="letters:24", features="video-swin"))
+    save_file(other.state_dict(), features / "seen" / "weights.safetensors")
+    result = run("recognize", features / "clip.npy", *given, *how, "-o", features / "out.csv")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "holds another network than the model" in result.stderr
+    (features / "fast" / "words.onnx").write_bytes(b"no network")
+    result = run("recognize", features / "clip.npy", *given, *how, "-o", features / "out.csv")
+    assert "words.onnx: holds no network that can be run; export it again" in result.stderr
+    result = run("recognize", features / "clip.npy", *given, *how, "--half", "-o", features / "out.csv")
+    assert result.exit_code == 2
 
 
 # Scores ---------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32
 
+from seasign.models.cslr2_embedder import Network
 from seasign.models.onnx_file import open_file, write
 from seasign.types import InputError
 
@@ -61,6 +62,19 @@ class OnnxCslr2:
     ) -> Float32[np.ndarray, "sentences joint"]:
         """Sentences in the joint space."""
         return self._run("sentences", vectors)
+
+    def is_of(self, network: Network) -> bool:
+        """Whether it was exported from a network, as its maps into the joint space tell, which stay as they are."""
+        for name, ask in ("words", network.word_vectors), ("steps", network.step_vectors):
+            width = self.sessions[name].get_inputs()[0].shape[-1]
+            try:
+                expected = ask(np.eye(width, dtype=np.float32)[:8])
+            except InputError:  # of another width
+                return False
+            found = self._run(name, np.eye(width, dtype=np.float32)[:8])
+            if found.shape != expected.shape or not np.allclose(found, expected, atol=1e-4):
+                return False
+        return True
 
     def _run(self, name: str, items: np.ndarray) -> np.ndarray:
         wanted = self.sessions[name].get_inputs()[0].shape[-1]

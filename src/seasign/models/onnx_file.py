@@ -1,8 +1,13 @@
 """A network as an ONNX file: `write` makes one with torch, `open_file` runs one without."""
 
-from collections.abc import Mapping, Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from seasign.types import InputError
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -16,15 +21,20 @@ def open_file(file: Path, *, threads: int, providers: Sequence[str]) -> "onnxrun
     """The network in a file.
 
     Raises:
+        InputError: There is none, or it is damaged.
         ModuleNotFoundError: There is no onnxruntime; the message is the remedy.
     """
     try:
         import onnxruntime
+        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidProtobuf, NoSuchFile
     except ModuleNotFoundError:
         raise ModuleNotFoundError(REMEDY) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(file, options, providers=list(providers))
+    try:
+        return onnxruntime.InferenceSession(file, options, providers=list(providers))
+    except (Fail, InvalidProtobuf, NoSuchFile):
+        raise InputError(f"{file}: holds no network that can be run; export it again") from None
 
 
 def write(
@@ -47,16 +57,31 @@ def write(
     import torch
 
     axes = dict.fromkeys(range(free), torch.export.Dim.DYNAMIC)
-    program = torch.onnx.export(
-        network.eval(),
-        tuple(some.values()),
-        input_names=list(some),
-        output_names=[output],
-        dynamic_shapes=(axes,) * len(some),
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None
-    program.save(file, external_data=not int8 and sum(one.numel() for one in network.parameters()) > LARGE)
-    if int8:
-        onnxruntime.quantization.quantize_dynamic(file, file, weight_type=onnxruntime.quantization.QuantType.QInt8)
+    with _quietly():
+        program = torch.onnx.export(
+            network.eval(),
+            tuple(some.values()),
+            input_names=list(some),
+            output_names=[output],
+            dynamic_shapes=(axes,) * len(some),
+            dynamo=True,
+            verbose=False,
+        )
+        assert program is not None
+        program.save(file, external_data=not int8 and sum(one.numel() for one in network.parameters()) > LARGE)
+        if int8:
+            kind = onnxruntime.quantization.QuantType.QInt8
+            onnxruntime.quantization.quantize_dynamic(file, file, weight_type=kind)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what exporters say of themselves."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -370,7 +370,8 @@ class Sigma(nn.Module):
     def recompute_activations(self) -> None:
         """From now on, training keeps the input of every layer only and computes the layer again on the way back."""
         self.recompute = True
-        self.mt5.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        new = getattr(self.mt5, "activation_checkpointing_enable", None)  # transformers 5 renamed it
+        (new or self.mt5.gradient_checkpointing_enable)({"use_reentrant": False})
 
     def without_text(self) -> "Sigma":
         """What translates: without the encoder of sentences, and all that only training needs."""

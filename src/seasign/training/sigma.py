@@ -200,6 +200,8 @@ class Pretraining(nn.Module):
             (network.text_encoder, aligned or "matching" in asked),
             (network.meeting, "matching" in asked or (objective.fused and bool(asked))),
             (network.matching, "matching" in asked),
+            (network.mt5.encoder.block[-1], bool(asked.keys() - {"matching"}) or objective.pairs > 0),
+            (network.mt5.encoder.final_layer_norm, bool(asked.keys() - {"matching"}) or objective.pairs > 0),
             (network.mt5.decoder.block, "language" in asked or objective.pairs > 0),
             (network.mt5.decoder.final_layer_norm, "language" in asked or objective.pairs > 0),
             (network.mt5.lm_head, "language" in asked or objective.pairs > 0),

@@ -86,7 +86,8 @@ class WritingTask:
         self.recipe = recipe
         self.corpus = Corpus(recipe.data, recipe.joined, recipe.loop.seed)
         self.data = self.corpus.files
-        texts = sorted({self.text(example) for example in (*self.corpus.train, *self.corpus.valid)})
+        drawn = () if recipe.joined else self.corpus.train
+        texts = sorted({self.text(example) for example in (*drawn, *self.corpus.valid)} | set(self.corpus.texts))
         network, self.pieces = make_network(recipe.network, recipe.start, texts)
         network.inputs = replace(network.inputs, work=recipe.work)
         self.network = network.without_text()

@@ -39,7 +39,7 @@ bench: .venv/dev
 # torch alone and first: the release that the tests were written with
 .venv/dev: .venv/base
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev,train,onnx,search]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev,train,onnx,search,bobsl]"
 	touch $@
 
 # MediaPipe needs older libraries than the rest, so it lives alone; this is all that the estimator loads of it.

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise, permutations
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import quality
 import results
 import segmentation
+import spotting
 
 import seasign
 from seasign.synthesis import synthesize
@@ -282,3 +284,66 @@ def test_reduced_poses_are_completed_near_where_the_body_has_its_points():
     for name in missing:
         mine, true = made.xyz[:, made.landmarks.index(name), :2], whole.xyz[:, whole.landmarks.index(name), :2]
         assert np.nanmedian(np.hypot(*(mine - true).T)) < 0.12 * width, name
+
+
+# --- Planted signs ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def signs_of_sessions(tmp_path_factory):
+    """The corpus of the bench, of made-up signs."""
+    folder = tmp_path_factory.mktemp("made")
+    data = spotting.tasks.Data(
+        manifest=spotting.made_up(folder), valid_signers=("block 1",), test_signers=("block 2",), natural=4
+    )
+    joined = spotting.tasks.Joined(valid=4, signs=(3, 4))
+    recipe = spotting.Recipe(data, spotting.tasks.Loop("roc_auc"), joined=joined)
+    return spotting.JoinedSigns(recipe, spotting.Inputs(Fraction(10)))
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_cases_are_planted_where_they_say_half_of_them_and_the_same_again(signs_of_sessions, background):
+    signing = [synthesize(0, duration=6.0).poses] if background else []
+    cases = spotting.asked(signs_of_sessions, "test", "valid", 12, "balanced", signing)
+    assert [len(case.spans) for case in cases] == [0, 1] * 6
+    for case in cases:
+        assert len(case.queries) == 1  # of each sign, a session has one token
+        for span in case.spans:
+            assert 0 <= span.start < span.end <= case.poses.duration + 0.1
+            assert 0.3 < span.duration < 2.0
+    again = spotting.asked(signs_of_sessions, "test", "valid", 12, "balanced", signing)
+    np.testing.assert_array_equal(cases[7].poses.xyz, again[7].poses.xyz)
+    assert cases[7].spans == again[7].spans
+
+
+def test_cases_at_the_natural_rate_ask_for_any_sign(signs_of_sessions):
+    cases = spotting.asked(signs_of_sessions, "test", "valid", 30, "natural")
+    assert 0.15 < np.mean([bool(case.spans) for case in cases]) < 0.6  # 3 or 4 of 10 words
+
+
+def test_a_spotter_that_knows_the_truth_gets_full_marks(signs_of_sessions):
+    cases = spotting.asked(signs_of_sessions, "test", "valid", 12, "balanced")
+    truth = {id(case.poses): case for case in cases}
+
+    class Truth:
+        calibration = (0.0, 1.0)
+
+        def candidates(self, query, poses):
+            return tuple(spotting.Spot(span.start, span.end, 5.0) for span in truth[id(poses)].spans)
+
+    tables = spotting.measured(Truth(), {"chosen on": cases, "joined": cases}, ["no"])
+    assert (
+        set(tables) == {"joined", "joined, signs seen", "joined, signs unseen", "joined, five examples"}
+        or len(tables) == 3
+    )
+    scores = tables["joined"]
+    assert scores["balanced accuracy"] == scores["macro F1"] == scores["ROC-AUC"] == 100
+    assert scores["IoU"] == scores["mAP@.3"] == scores["mAP@.5"] == 100
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="needs the shared data")
+def test_hands_of_a_signer_become_poses_that_can_be_measured():
+    sentence = segmentation.read(DATA / "boston104")[0]
+    poses = spotting.hands(sentence)
+    assert poses.xyz.shape == (sentence.hands.shape[1], 4, 3)
+    np.testing.assert_allclose(poses.xyz[5, 2, :2], sentence.hands[0, 5], rtol=1e-6)

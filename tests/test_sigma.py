@@ -11,10 +11,23 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from safetensors.torch import load_file  # noqa: E402
+from transformers import MT5ForConditionalGeneration  # noqa: E402
 
 from seasign.models import pose_encoder  # noqa: E402
 from seasign.models.frame_tokens import PartTokens  # noqa: E402
-from seasign.models.sigma import Meeting, Seen, Shape, Sigma, contrast, pool, run, word_scores, words_of  # noqa: E402
+from seasign.models.sigma import (  # noqa: E402
+    Meeting,
+    Seen,
+    Shape,
+    Sigma,
+    contrast,
+    narrow,
+    pool,
+    run,
+    untie,
+    word_scores,
+    words_of,
+)
 from seasign.models.sigma_translator import Inputs  # noqa: E402
 from seasign.types import InputError  # noqa: E402
 
@@ -168,6 +181,18 @@ def test_an_encoder_is_run_as_transformers_runs_it(network):
     expected = network.mt5.encoder(input_ids=ids, attention_mask=(ids != 0).long()).last_hidden_state
     seen = run(network.mt5.encoder, Seen(network.mt5.shared(ids), ids != 0, 0), 0, SMALL.layers)
     torch.testing.assert_close(seen.states[ids != 0], expected[ids != 0], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_an_mt5_of_fewer_pieces_says_the_same_of_them():
+    torch.manual_seed(0)
+    whole = untie(MT5ForConditionalGeneration(SMALL.mt5)).eval()
+    kept = [0, 1, 2, 7, 9, 20]
+    ids = torch.tensor([[3, 5, 4, 1]])  # of those
+    expected = whole(input_ids=torch.tensor(kept)[ids], decoder_input_ids=torch.tensor([[0, 7]])).logits[..., kept]
+    few = narrow(whole, kept)
+    torch.testing.assert_close(few(input_ids=ids, decoder_input_ids=torch.tensor([[0, 3]])).logits, expected)
+    assert few.lm_head.weight.data_ptr() != few.shared.weight.data_ptr()
 
 
 def test_weights_of_pieces_for_frames_and_of_frames_for_pieces_add_up_to_one():

@@ -125,3 +125,14 @@ def test_the_sentencepiece_of_an_mt5_is_read_from_a_folder(tmp_path):
     assert read.say(read.ids("heavy rain")) == "heavy rain"
     assert read.ids("heavy rain")[-1] == END
     assert set(read.words(read.ids("new york rain"), ["new york"])[:-1]) == {0, 1}
+    trimmed, kept = read.trim(["good"])
+    assert kept[:3] == [0, 1, 2]
+    assert len(trimmed) == len(kept) < len(read)
+    for text in ("good", "rain"):
+        assert trimmed.say(trimmed.ids(text)) == text
+    assert [kept[token] for token in trimmed.ids("good")] == read.ids("good")
+
+
+def test_what_learned_its_pieces_here_needs_no_trimming(pieces):
+    with pytest.raises(InputError, match="only tokenizers of the kind Unigram can be trimmed"):
+        pieces.trim(["rain"])

@@ -170,6 +170,28 @@ class Pieces:
         """The text of pieces, without what is none of it."""
         return str(self.tokenizer.decode([token for token in ids if token not in (PAD, END)])).strip()
 
+    def trim(self, texts: Iterable[str]) -> tuple["Pieces", list[int]]:
+        """The tokenizer with no more pieces than texts need, and their numbers before.
+
+        Those are the pieces of the texts, and every one of their characters, and of ASCII, by itself: another text
+        comes in smaller pieces.
+
+        Raises:
+            InputError: It is not of the kind Unigram, as that of mT5.
+        """
+        table = json.loads(self.tokenizer.to_str())
+        if (kind := table["model"]["type"]) != "Unigram":
+            raise InputError(f"only tokenizers of the kind Unigram can be trimmed, as that of mT5; this one is {kind}")
+        used, letters = set(range(len(SPECIAL))), set(map(chr, range(128)))
+        for text in texts:
+            used |= set(self.tokenizer.encode(text, add_special_tokens=False).ids)
+            letters |= set(text)
+        entries = table["model"]["vocab"]
+        kept = [n for n, (piece, _) in enumerate(entries) if n in used or piece in letters | {SPACE}]
+        table["model"]["vocab"] = [entries[n] for n in kept]
+        table["added_tokens"] = [token for token in table["added_tokens"] if token["id"] < len(SPECIAL)]
+        return Pieces.parse(json.dumps(table), self.most), kept
+
     def check(self, texts: Iterable[str], language: str) -> None:
         """Refuse a tokenizer that does not know what it is to write.
 

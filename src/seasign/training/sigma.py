@@ -42,6 +42,7 @@ from seasign.models.sigma import (
     Shape,
     Sigma,
     contrast,
+    narrow,
     stack,
     untie,
     word_scores,
@@ -96,7 +97,8 @@ class Joined(Joining):
 class Network:
     """A new network: the table [network]. The defaults are the published ones, as far as weights are not read."""
 
-    mt5: Path | None = None  # a folder with an mT5, as Hugging Face writes it; the next eight are read there
+    mt5: Path | None = None  # a folder with an mT5, as Hugging Face writes it, and its sizes, up to `dropout`
+    trim: bool = False  # of its pieces only those that the texts need: two thirds of its numbers are of pieces
     vocabulary: Count = 1000  # pieces, that are learned of the texts
     width: Count = 768
     key: Count = 64
@@ -584,6 +586,9 @@ def make_network(network: Network | None, start: Path | None, texts: Sequence[st
         pieces = Pieces.read(network.mt5, network.pieces)
         mt5, shape = _read_mt5(network.mt5)
         shape = replace(shape, fused=network.fused)
+        if network.trim:
+            pieces, kept = pieces.trim([*texts, prefix])
+            mt5, shape = narrow(mt5, kept), replace(shape, vocabulary=len(kept))
         if len(pieces) > shape.vocabulary:
             raise InputError(f"{network.mt5}: its tokenizer has {len(pieces)} pieces, the network {shape.vocabulary}")
     else:

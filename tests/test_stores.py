@@ -189,7 +189,7 @@ def test_partitions_find_nearly_all_and_filters_stay_exact(tmp_path, monkeypatch
             kept = {(m.video, m.window.start): m.score for m in true}
             for match in own:
                 assert match.score == pytest.approx(kept.get((match.video, match.window.start), match.score), abs=1e-4)
-        assert shared / (10 * len(asked)) >= least, filters
+        assert shared / (10 * len(asked)) >= least, (filters, shared)
     index.delete("3.pose")
     assert "3.pose" not in {
         match.video for match in index.search(Embeddings(asked[:1].astype(np.float32), SPACE), best=99)

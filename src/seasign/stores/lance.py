@@ -311,23 +311,20 @@ def _probe(
 
 
 def _probes(table: Any, partitions: int) -> tuple[int, float]:
-    """In how many partitions vectors find their ten nearest about as well as among all; and how well."""
+    """In how many partitions vectors find their ten nearest, themselves apart, as well as is asked; and how well."""
     count = table.count_rows()
     chosen = np.random.default_rng(0).choice(count, ASKED, replace=False)
     asked = np.array([row["vector"] for row in table.take_offsets(sorted(chosen.tolist())).to_list()], np.float32)
-    nearest = np.full((ASKED, 10), -np.inf, np.float32)
+    nearest = np.full((ASKED, 11), -np.inf, np.float32)
     for batch in table.search().select(["vector"]).to_batches():
         scores = asked @ batch["vector"].flatten().to_numpy().reshape(batch.num_rows, -1).T
-        nearest = -np.partition(-np.hstack([nearest, scores]), 9, axis=1)[:, :10]
-    worst = nearest.min(axis=1)
+        nearest = -np.partition(-np.hstack([nearest, scores]), 10, axis=1)[:, :11]
+    worst = nearest.min(axis=1) - 1e-4 * np.abs(nearest.min(axis=1))
     probes, recall = max(1, partitions // 32), 0.0
     while True:
-        scores = [[1 - row["_distance"] for row in _probe(table, one, probes, 10, None)] for one in asked]
-        recall = float(
-            np.mean(
-                [np.mean(np.array(own) >= least - 1e-4 * abs(least)) for own, least in zip(scores, worst, strict=True)]
-            )
-        )
+        scores = [[1 - row["_distance"] for row in _probe(table, one, probes, 11, None)] for one in asked]
+        found = [sum(score >= least for score in own) - 1 for own, least in zip(scores, worst, strict=True)]
+        recall = sum(min(10, number) for number in found) / (10 * ASKED)
         if recall >= RECALL or probes >= partitions:
             return probes, recall
-        probes = min(partitions, 2 * probes)
+        probes = min(partitions, math.ceil(1.5 * probes))

@@ -17,7 +17,7 @@ import safetensors.torch  # noqa: E402
 from seasign import checkpoints  # noqa: E402
 from seasign.formats.disk import write_text  # noqa: E402
 from seasign.models.features import HANDS  # noqa: E402
-from seasign.models.spotter import PHASES, TEMPI, Shape, Spotter, greatest, lines, pad  # noqa: E402
+from seasign.models.spotter import PHASES, TEMPI, Shape, Spotter, bent, greatest, lines, pad  # noqa: E402
 from seasign.models.spotter_inputs import (  # noqa: E402
     LANDMARKS,
     PUBLISHED,
@@ -170,6 +170,19 @@ def test_lines_by_brute_force(size, count, padding, seed):
                 near = np.unique(np.rint(frame + wide * ahead).astype(int).clip(0, count - 1))
                 assert found[frame, column] >= middle[near].max() - 0.2 * abs(middle).max() - 1e-6
                 assert found[frame, column] <= middle[max(0, near[0] - 1) : near[-1] + 2].max() + 1e-6
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 40), st.integers(1, 25), st.integers(0, 5), st.integers(0, 99))
+def test_bent_cosines_by_brute_force(size, count, padding, seed):
+    cosines = np.full((count + padding, PHASES), 9.0)
+    cosines[:count] = np.random.default_rng(seed).uniform(-1, 1, (count, PHASES))
+    there = torch.arange(count + padding)[None] < count
+    found = bent(torch.tensor(cosines)[None], torch.tensor([size]), there)[0].numpy()
+    slack = max(1, round(size / 12))
+    for frame in range(count):
+        near = {min(max(frame + step, 0), count - 1) for step in (-slack, 0, slack)}
+        np.testing.assert_allclose(found[frame], cosines[sorted(near)].max(axis=0))
 
 
 def planted(count=3, seed=0):

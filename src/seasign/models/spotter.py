@@ -350,7 +350,7 @@ class Comparison(nn.Module):
             asked, said = (
                 nn.functional.normalize(some - middle, dim=2) for some in (_between(query, at, sizes), sentence)
             )
-            found.append(3 * lines((said @ asked.mT) * there[..., None], phase, sizes, there))
+            found.append(3 * lines(bent((said @ asked.mT) * there[..., None], sizes, there), phase, sizes, there))
         read = torch.cat(found, dim=2)
         for convolution in self.read:
             read = convolution((read * there[..., None]).mT).mT.relu()
@@ -364,6 +364,23 @@ def from_wrists(points: Float[Tensor, "pairs frames points 2"]) -> Float[Tensor,
     hands = hands.reshape(*hands.shape[:2], 2, -1, 2)
     shown = (hands != 0).any(dim=-1).any(dim=-1)[..., None, None]
     return torch.cat((((hands - hands[..., :1, :]) * shown).flatten(2, 3), body), dim=2)
+
+
+def bent(
+    cosines: Float[Tensor, "pairs frames phases"], sizes: Int[Tensor, " pairs"], there: Bool[Tensor, "pairs frames"]
+) -> Float[Tensor, "pairs frames phases"]:
+    """The greatest cosine of a phase with this frame, or with the one that is a twelfth of the query before or behind:
+    signs are not as long throughout as a straight line has it. At least one frame; ends stand for what is beyond them.
+    """
+    frames = torch.arange(cosines.shape[1], device=cosines.device)
+    last, slack = there.sum(dim=1)[:, None] - 1, (sizes / 12).round().long().clamp(min=1)[:, None]
+    near = [
+        cosines.gather(
+            1, (frames + step * slack).clamp(min=0).minimum(last)[..., None].expand(-1, -1, cosines.shape[2])
+        )
+        for step in (-1, 0, 1)
+    ]
+    return torch.stack(near).amax(dim=0)
 
 
 def lines(

@@ -1,0 +1,492 @@
+"""Sigma's training: what each objective sees and teaches, stated weights, whole runs, and what is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning_fabric")
+pytest.importorskip("transformers")
+
+import seasign  # noqa: E402
+from seasign import checkpoints  # noqa: E402
+from seasign.formats.coco import COCO_WHOLEBODY  # noqa: E402
+from seasign.models.sigma_translator import SigmaTranslator, spread  # noqa: E402
+from seasign.training import sigma, sigma_finetune, train  # noqa: E402
+from seasign.training.recipe import Loop, build, read_table  # noqa: E402
+from seasign.training.sigma import (  # noqa: E402
+    OBJECTIVES,
+    Batch,
+    Data,
+    Joined,
+    Met,
+    Network,
+    Objective,
+    Recipe,
+    losses,
+    make_network,
+)
+from seasign.types import InputError, InputWarning, Poses  # noqa: E402
+from test_training_cslr2 import WORDS, write_corpus  # noqa: E402
+
+SMALL = Network(
+    vocabulary=60, width=16, key=8, heads=2, inner=24, layers=2, decoder_layers=1, dropout=0.0, fused=1,
+    frames=24, pieces=12, joint=4, spatial=(6, 8), temporal=1,
+)  # fmt: skip
+TABLE = """
+[network]
+vocabulary = 60
+width = 16
+key = 8
+heads = 2
+inner = 24
+layers = 2
+decoder_layers = 1
+fused = 1
+joint = 4
+spatial = [6, 8]
+temporal = 1
+frames = 24
+pieces = 12
+"""
+DATA = """
+[data]
+traduttore = "corpus"
+test_signers = ["block 2"]
+valid_signers = ["block 1"]
+batch = 8
+"""
+LOOP = """
+[loop]
+metric = "{metric}"
+direction = "{direction}"
+epochs = {epochs}
+learning_rate = 1e-2
+clip = 1.0
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("sigma")
+    (folder / "corpus").mkdir()
+    write_corpus(folder / "corpus")
+    return folder
+
+
+def task(folder, **changes):
+    data = Data(traduttore=folder / "corpus", valid_signers=("block 1",), test_signers=("block 2",), batch=6)
+    joined = Joined(sentences=12, signs=(2, 3), valid=4)
+    recipe = Recipe(data, Loop("valid_loss"), SMALL, joined=joined)
+    torch.manual_seed(0)
+    return sigma.prepare(replace(recipe, **changes))
+
+
+@pytest.fixture(scope="module")
+def batch(folder) -> Batch:
+    """Six clips of one sign or two, which all say something else."""
+    made = task(folder)
+    rng = np.random.default_rng(0)
+    texts = ["house", "tree", "go", "house tree", "tree go", "go house"]
+    looked = []
+    for text in texts:
+        chosen = [made.corpus.by_word["train"][word][0] for word in text.split()]
+        poses = sigma.concatenate(chosen, 0, joining=replace(made.corpus.joined, phrase=(3, 3)))[0]
+        looked.append(sigma.look(made.network, sigma.Example(text, lambda poses=poses: poses, text), rng))
+    return made.stacked(looked, texts)
+
+
+def values(model, batch, objective=None):
+    """The losses, with negatives that are always drawn alike."""
+    torch.manual_seed(1)
+    return {
+        name: float(value.detach())
+        for name, value in losses(model(batch), batch.said, objective or model.objective).items()
+    }
+
+
+def learn(model, batch, steps, rate=1e-2):
+    optimizer = torch.optim.AdamW([own for own in model.parameters() if own.requires_grad], lr=rate)
+    model.train()
+    for step in range(steps):
+        torch.manual_seed(step)
+        optimizer.zero_grad()
+        sum(losses(model(batch), batch.said, model.objective).values()).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    return model.eval()
+
+
+def moved(batch):
+    """Other skeletons, the same texts."""
+    looked = {part: own.flip(0) * 0.7 for part, own in batch.looked.items()}
+    return batch._replace(looked=looked, there=batch.there.flip(0))
+
+
+# The objectives
+
+
+def test_the_total_has_the_stated_weights():
+    met = Met(
+        clips=torch.eye(3),
+        texts=torch.eye(3),
+        frames=torch.eye(3)[:, None],
+        frames_there=torch.ones(3, 1, dtype=torch.bool),
+        words=torch.eye(3)[:, None],
+        words_there=torch.ones(3, 1, dtype=torch.bool),
+        scale=torch.tensor(2.0),
+        matching=torch.tensor(5.0),
+        language=torch.tensor(7.0),
+        pairs=torch.tensor(11.0),
+    )
+    found = losses(met, torch.arange(3), Objective(alpha=0.3, beta=0.2, pairs=0.5))
+    whole, words = (float(np.log(np.exp(scale) + 2) - scale) for scale in (2, 1))
+    expected = {
+        "global": 0.7 * whole, "local": 0.3 * words, "matching": 0.8 * 5, "language": 0.2 * 7, "pairs": 0.5 * 11,
+    }  # fmt: skip
+    assert {name: float(value) for name, value in found.items()} == pytest.approx(expected)
+    assert Objective().weights == dict.fromkeys(OBJECTIVES, 0.5)
+
+
+def test_what_is_left_out_leaves_the_weights_of_the_others():
+    assert Objective(alpha=0.3, without=("local", "language")).weights == {"global": 0.7, "matching": 0.5}
+    assert "local" not in Objective(alpha=0.0).weights
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_every_loss_that_claims_to_see_the_skeletons_does(folder, batch, fused):
+    model = task(folder, loss=Objective(fused=fused)).model.eval()
+    before, after = values(model, batch), values(model, moved(batch))
+    assert set(before) == set(OBJECTIVES)
+    for name in OBJECTIVES:
+        assert abs(before[name] - after[name]) > 1e-5, name
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_each_objective_alone_teaches_what_it_asks_and_trains_nothing_that_it_does_not_reach(folder, batch, objective):
+    others = tuple(name for name in OBJECTIVES if name != objective)
+    model = task(folder, loss=Objective(without=others, smoothing=0.0, local_temperature=0.2)).model
+    before = values(model.eval(), batch)[objective]
+    learn(model, batch, 1)
+    assert all((own.grad is not None) == own.requires_grad for own in model.parameters())
+    learn(model, batch, 80 if objective == "matching" else 40, 3e-3 if objective == "matching" else 1e-2)
+    assert values(model, batch)[objective] < 0.7 * before
+
+
+def test_permuted_texts_are_told_apart_once_something_was_learned(folder, batch):
+    model = learn(task(folder, loss=Objective(local_temperature=0.2)).model, batch, 60)
+    turn = [1, 2, 3, 4, 5, 0]
+    wrong = batch._replace(ids=batch.ids[turn], words=batch.words[turn], said=batch.said[turn])
+    right, permuted = values(model, batch), values(model, wrong)
+    for name in ("global", "local", "matching", "language"):
+        assert permuted[name] > 1.3 * right[name], name
+
+
+def test_aligned_after_meeting_texts_tell_what_they_are_without_any_skeleton(folder, batch):
+    """The published way: nothing is seen, and alignment as wholes is learned all the same. Ours learns nothing then."""
+    blind = batch._replace(looked={part: torch.zeros_like(own) for part, own in batch.looked.items()})
+    blind = blind._replace(there=torch.ones_like(blind.there))
+    others = ("local", "matching", "language")
+    found = {}
+    for fused in (True, False):
+        model = learn(task(folder, loss=Objective(fused=fused, without=others)).model, blind, 30)
+        found[fused] = values(model, blind)["global"]
+    chance = 0.5 * np.log(6)
+    assert found[True] < 0.6 * chance
+    assert found[False] == pytest.approx(chance, rel=0.01)
+
+
+@torch.no_grad()
+def test_padding_changes_no_loss(folder, batch):
+    model = task(folder).model.eval()
+    more = {part: torch.cat((own, torch.full_like(own[:, :3], 7.0)), dim=1) for part, own in batch.looked.items()}
+    padded = batch._replace(
+        looked=more,
+        there=torch.nn.functional.pad(batch.there, (0, 3)),
+        ids=torch.nn.functional.pad(batch.ids, (0, 2)),
+        words=torch.nn.functional.pad(batch.words, (0, 2), value=-1),
+    )
+    assert values(model, padded) == pytest.approx(values(model, batch), rel=1e-4)
+
+
+def test_texts_of_the_same_words_are_no_negatives(folder, batch):
+    model = task(folder, loss=Objective(without=("local", "language"))).model.eval()
+    same = batch._replace(said=torch.zeros_like(batch.said))
+    torch.manual_seed(1)
+    with torch.no_grad():
+        met = model(same)
+        pairs = model.network.fuse(
+            model.network.early(model.network.enter(batch.looked, batch.there)),
+            model.network.early(model.network.enter_text(batch.ids), text=True),
+        )
+        expected = -model.network.match(pairs[1]).log_softmax(dim=1)[:, 1].mean()
+    assert float(met.matching) == pytest.approx(float(expected), rel=1e-5)
+    logits = met.scale * met.clips @ met.texts.T
+    even = -(logits.log_softmax(dim=1).mean() + logits.log_softmax(dim=0).mean()) / 2
+    assert float(losses(met, same.said, model.objective)["global"]) == pytest.approx(0.5 * float(even), rel=1e-5)
+
+
+def test_processes_share_what_they_align(monkeypatch):
+    """Those of another process, longer ones, come after ours, filled up."""
+    theirs = torch.ones(2, 5, 3)
+
+    def gathered(rows):
+        if rows.ndim == 1:
+            return torch.cat((rows, torch.tensor([5])))
+        other = theirs if rows.ndim == 3 else torch.ones(2, 5)
+        return torch.cat((rows, other))
+
+    monkeypatch.setattr(sigma, "gather", gathered)
+    rows, there = sigma._gathered(torch.zeros(2, 4, 3), torch.ones(2, 4, dtype=torch.bool))
+    assert rows.shape == (4, 5, 3)
+    assert there.sum(dim=1).tolist() == [4, 4, 5, 5]
+
+
+def test_recomputed_activations_change_no_gradient(folder, batch):
+    gradients = []
+    for recompute in (False, True):
+        model = task(folder, network=replace(SMALL, recompute=recompute)).model.train()
+        torch.manual_seed(0)
+        sum(losses(model(batch), batch.said, model.objective).values()).backward()
+        gradients.append(torch.cat([own.grad.flatten() for own in model.parameters() if own.grad is not None]))
+    torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-4)
+
+
+# The data
+
+
+def test_frames_are_drawn_in_training_and_spread_evenly_otherwise():
+    assert spread(5, 8).tolist() == [0, 1, 2, 3, 4]
+    assert spread(9, 3).tolist() == [0, 4, 8]
+    assert spread(10_000, 256).tolist() == sorted(set(spread(10_000, 256).tolist()))
+    one, other = (spread(1000, 64, np.random.default_rng(seed)) for seed in (0, 1))
+    assert len(set(one.tolist())) == 64
+    assert one.tolist() == sorted(one.tolist()) != other.tolist()
+
+
+def test_few_examples_are_few_and_come_often(folder):
+    data = Data(traduttore=folder / "corpus", valid_signers=("block 1",), test_signers=("block 2",))
+    corpus = sigma.Corpus(replace(data, examples=2, repeat=5), None, 0)
+    assert sorted(example.text for example in corpus.train) == sorted(WORDS * 2)
+    assert len(corpus) == 30
+    assert corpus.draw(7, np.random.default_rng(0)).name == corpus.train[1].name
+    assert {len(sigma.Corpus(data, None, 0).train), len(corpus.valid), len(corpus.test)} == {12}
+
+
+def write_clip(path, frames=6, landmarks=COCO_WHOLEBODY):
+    xyz = np.random.default_rng(frames).uniform(0, 100, (frames, len(landmarks), 3)).astype(np.float32)
+    seasign.write(path, Poses(xyz, np.ones(xyz.shape[:2], np.float32), sigma.traduttore.FPS, landmarks))
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    write_clip(tmp_path / "a.npz")
+    write_clip(tmp_path / "b.npz", 7)
+    (tmp_path / "clips.csv").write_text("poses,text,signer,split\na.npz,heavy rain,x,train\nb.npz,rain,y,valid\n")
+    return tmp_path / "clips.csv"
+
+
+def from_manifest(manifest, **changes):
+    return sigma.prepare(Recipe(Data(manifest=manifest), Loop("valid_loss"), replace(SMALL, **changes)))
+
+
+def test_clips_of_a_manifest_are_learned_from(manifest):
+    made = from_manifest(manifest)
+    (batch,) = made.batches(1, 0, 1)
+    assert batch.looked["left"].shape == (1, 6, 21, 3)
+    assert made.pieces.say(batch.ids[0].tolist()) == "heavy rain"
+    made.model.eval()
+    with torch.no_grad():
+        assert {"valid_loss", "valid_matching", "text_to_video_r@1"} <= made.evaluate().keys()
+
+
+def test_a_clip_of_one_frame_and_one_of_ten_thousand_are_warned_of_in_a_line(manifest):
+    write_clip(manifest.parent / "b.npz", 1)
+    with pytest.warns(InputWarning, match=r"^b\.npz: rain: is one frame, in which nothing moves$"):
+        made = from_manifest(manifest)
+    made.model.eval()
+    with torch.no_grad():
+        assert np.isfinite(made.evaluate()["valid_loss"])
+    write_clip(manifest.parent / "b.npz", 10_000)
+    with pytest.warns(InputWarning, match=r"^b\.npz: rain: of 10000 frames only 24 are looked at: cut it"):
+        from_manifest(manifest)
+
+
+def test_poses_without_the_landmarks_are_refused_in_a_line(manifest):
+    write_clip(manifest.parent / "b.npz", 5, ("A.b", "C.d"))
+    with pytest.raises(InputError, match=r"^b\.npz: rain: the poses have no COCO_BODY\.NOSE or POSE_LANDMARKS\.NOSE"):
+        from_manifest(manifest)
+
+
+def test_an_empty_text_is_refused_in_a_line(folder, monkeypatch):
+    clips = [
+        replace(clip, text=" ") if clip.text == "go" else clip for clip in sigma.traduttore.read(folder / "corpus")
+    ]
+    monkeypatch.setattr(sigma.traduttore, "read", lambda path: tuple(clips))
+    with pytest.raises(InputError, match=r"^go/0: its text is empty: write what it says, or take the clip out$"):
+        task(folder)
+
+
+def test_a_tokenizer_without_the_language_is_refused_in_a_line(folder, tmp_path):
+    made = task(folder)
+    write_checkpoint(made, tmp_path / "start")
+    with pytest.raises(InputError, match=r"does not know .* pieces of the English texts .*: take one that was made"):
+        make_network(None, tmp_path / "start", ["你好世界"])
+
+
+def write_checkpoint(made, folder):
+    import json
+
+    from safetensors.torch import save_file
+
+    folder.mkdir()
+    config, tensors = made.checkpoint()
+    save_file({name: own.contiguous() for name, own in tensors.items()}, folder / "weights.safetensors")
+    (folder / "config.json").write_text(json.dumps(config))
+    for name, text in made.files.items():
+        (folder / name).write_text(text)
+
+
+def test_what_cannot_be_is_refused(folder, tmp_path):
+    for changes, words in (
+        ({"loss": Objective(without=OBJECTIVES)}, "every objective is left out"),
+        ({"loss": Objective(pairs=1.0)}, "expected both or neither"),
+        ({"network": None}, "expected one of network and start"),
+        ({"data": Data(manifest=Path("x"), labels=Path("y"))}, "expected one of traduttore, manifest and labels"),
+        ({"data": Data(labels=Path("y")), "joined": None}, "labels, valid_labels and poses: expected all three"),
+        ({"data": Data(manifest=Path("x"))}, "only the signs of traduttore are joined"),
+        ({"joined": Joined(signs=(2, 9))}, "9 different ones, of 3 words"),
+        ({"network": replace(SMALL, encoder=tmp_path / "none")}, "no such checkpoint|no checkpoint of that name"),
+        ({"network": replace(SMALL, mt5=tmp_path)}, "no tokenizer of an mT5"),
+    ):
+        with pytest.raises(InputError, match=words):
+            task(folder, **changes)
+
+
+def test_an_mt5_in_a_folder_is_what_is_started_from(folder, tmp_path):
+    from transformers import MT5ForConditionalGeneration
+
+    from seasign.models.sigma import Shape, untie
+    from seasign.models.sigma_words import Pieces
+
+    pieces = Pieces.learn([*WORDS, "Translate sign language video to English: "], 60)
+    shape = Shape(width=16, key=8, heads=2, inner=24, layers=2, decoder_layers=1, vocabulary=len(pieces))
+    mt5 = untie(MT5ForConditionalGeneration(shape.mt5))
+    mt5.save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").write_text(pieces.text)
+    made, again = make_network(replace(SMALL, mt5=tmp_path), None, WORDS)
+    assert again.text == pieces.text
+    assert made.shape == replace(shape, fused=1)
+    for name, own in mt5.state_dict().items():
+        torch.testing.assert_close(made.mt5.state_dict()[name], own, msg=lambda text, name=name: f"{name}: {text}")
+    with pytest.raises(InputError, match="only tokenizers of the kind Unigram"):
+        make_network(replace(SMALL, mt5=tmp_path, trim=True), None, WORDS)
+    (tmp_path / "model.safetensors").write_bytes(b"no")
+    with pytest.raises(InputError, match="no mT5 that can be read"):
+        make_network(replace(SMALL, mt5=tmp_path), None, WORDS)
+
+
+def test_a_cslr2_that_was_trained_is_what_looks_at_the_frames(folder, tmp_path):
+    import json
+    from fractions import Fraction
+
+    from safetensors.torch import save_file
+
+    from seasign.models import cslr2, cslr2_embedder
+    from seasign.models.frame_tokens import Cslr2Tokens
+
+    shape = cslr2.Shape(features=20, inner=24, heads=2, layers=1, text=8, joint=8, classes=0, part=6)
+    inputs = cslr2_embedder.Inputs(
+        cslr2_embedder.LANDMARKS, Fraction(25), features="poses", text=cslr2_embedder.Letters(8).space
+    )
+    network = cslr2.Cslr2(shape, inputs)
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(network.config))
+    made = task(folder, network=replace(SMALL, encoder=tmp_path))
+    assert isinstance(made.network.frames, Cslr2Tokens)
+    for name, own in made.network.frames.network.state_dict().items():
+        torch.testing.assert_close(own, network.state_dict()[name])
+    (batch, *_) = made.batches(1, 0, 1)
+    assert np.isfinite(sum(float(term.detach()) for term in made.loss(made.model, batch).terms.values()))
+
+
+# Whole runs
+
+
+@pytest.fixture(scope="module")
+def pretrained(folder) -> Path:
+    loop = LOOP.format(metric="valid_loss", direction="min", epochs=2)
+    joined = "\n[joined]\nsentences = 32\nsigns = [1, 3]\nvalid = 6\n"
+    pairs = "gloss\ttext\nGO HOUSE\tgo to the house\nTREE\ta tree\n"
+    (folder / "pairs.tsv").write_text(pairs)
+    loss = "\n[loss]\npairs = 0.5\n"
+    data = DATA + 'pairs = "pairs.tsv"\n'
+    (folder / "pretrain.toml").write_text('task = "sigma"\n' + data + joined + TABLE + loss + loop)
+    trained = train(folder / "pretrain.toml", output=folder / "pretrained")
+    assert trained.metrics["valid_pairs"] > 0
+    return folder / "pretrained"
+
+
+def finetune(folder, work, metric, direction, *, start=None, epochs=6, extra="", joined=""):
+    head = f'task = "sigma-finetune"\nwork = "{work}"\nbeams = 2\nmost = 8\n'
+    head += f'start = "{start}"\n' if start else ""
+    loop = LOOP.format(metric=metric, direction=direction, epochs=epochs)
+    name = f"{work}-{'started' if start else 'new'}"
+    (folder / f"{name}.toml").write_text(head + DATA + extra + joined + ("" if start else TABLE) + loop)
+    return train(folder / f"{name}.toml", output=folder / name)
+
+
+def test_pre_trained_it_names_signs(folder, pretrained):
+    trained = finetune(folder, "islr", "per_instance", "max", start=pretrained, extra="repeat = 4\n")
+    assert trained.metrics["per_instance"] > 60  # a third by chance
+    found = checkpoints.load_translator(trained.checkpoint)
+    assert isinstance(found, SigmaTranslator)
+    clips = [clip for clip in sigma.traduttore.read(folder / "corpus") if clip.signer == "block 2"]
+    with pytest.warns(InputWarning, match="nothing of the face"):
+        said = found.translate([clip.read() for clip in clips])
+    assert np.mean([one.text == clip.text for one, clip in zip(said, clips, strict=True)]) > 0.6
+    assert all(0 < one.probability <= 1 for one in said)
+    assert not any("text" in name for name in found.network.tensors)
+
+
+def test_from_nothing_it_writes_glosses(folder):
+    joined = "\n[joined]\nsentences = 32\nsigns = [1, 2]\nvalid = 6\n"
+    trained = finetune(folder, "cslr", "wer", "min", joined=joined, epochs=1)
+    assert np.isfinite(trained.metrics["wer"])
+
+
+def test_from_what_was_pre_trained_it_writes_sentences(folder, pretrained):
+    joined = "\n[joined]\nsentences = 32\nsigns = [1, 2]\nvalid = 6\n"
+    trained = finetune(folder, "slt", "chrf", "max", start=pretrained, joined=joined, epochs=1)
+    assert {"bleu_1", "bleu_4", "chrf", "rouge_l"} <= trained.metrics.keys()
+
+
+def test_glosses_that_are_not_known_are_asked_for(folder):
+    with pytest.raises(InputError, match=r"its glosses are not known: cslr needs them"):
+        finetune(folder, "cslr", "wer", "min", extra="repeat = 2\n")
+
+
+def test_what_was_fine_tuned_is_no_start_of_pre_training(folder, pretrained, tmp_path):
+    recipe = sigma_finetune.Recipe(
+        Data(traduttore=folder / "corpus", valid_signers=("block 1",)), Loop("per_instance"), "islr", start=pretrained
+    )
+    write_checkpoint(sigma_finetune.prepare(recipe), tmp_path / "fine")
+    with pytest.raises(InputError, match="was fine-tuned and reads no texts any more"):
+        task(folder, network=None, start=tmp_path / "fine")
+
+
+def test_the_recipes_are_read():
+    recipes = Path(__file__).parents[1] / "recipes"
+    for path in sorted(recipes.glob("sigma-*.toml")):
+        table = read_table(path)
+        kind = {"sigma": Recipe, "sigma-finetune": sigma_finetune.Recipe}[table.pop("task")]
+        del table["output"]
+        made = build(kind, table, path.name, recipes)
+        if path.stem == "sigma-pretrain":
+            assert (made.loop.epochs, made.loop.learning_rate, made.data.batch) == (10, 1e-4, 16)
+            assert (made.network.pieces, made.network.frames, made.loss.weights) == (50, 256, Objective().weights)
+        elif kind is sigma_finetune.Recipe:
+            assert (made.loop.epochs, made.loop.learning_rate, made.smoothing, made.beams) == (20, 3e-4, 0.2, 4)
+            assert made.work == path.stem.removeprefix("sigma-")

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from seasign.corpora import bobsl, traduttore
 from seasign.corpora.clips import Clip, digest, divide_named, read_manifest
@@ -31,7 +32,7 @@ from seasign.models.cslr2_embedder import LANDMARKS, Cslr2Embedder, Inputs, Lett
 from seasign.models.sentence_text import SentenceText
 from seasign.recognition import WindowGuesses, cut_windows, guess_words, label_windows, tune_recognition
 from seasign.training.concatenation import Joining, concatenate, find_sign
-from seasign.training.loop import Loss, gather, share
+from seasign.training.loop import Loss, gather, load, share
 from seasign.training.recipe import Amount, Count, Counts, Loop, Positive, Share, Whole
 from seasign.types import InputError, InputWarning, Sign, Span, WindowFeatures
 
@@ -219,7 +220,39 @@ class Cslr2Task:
         """Sentences that the epoch and the seed throw together."""
         data, seed = self.recipe.data, self.recipe.loop.seed
         shares = share(len(self.corpus), data.batch, seed=seed, epoch=epoch, rank=rank, ranks=ranks)
-        return DataLoader(_Batches(self, shares, epoch), batch_size=None, num_workers=data.workers)
+        return load(shares, partial(self.batch, epoch), data.workers)
+
+    def batch(self, epoch: int, items: Sequence[int]) -> Batch:
+        """What an epoch makes of items."""
+        augment = self.recipe.augment
+        signing, kept, texts, labels = [], [], [], []
+        for clip, item in enumerate(items):
+            rng = np.random.default_rng([self.recipe.loop.seed, epoch, item])
+            sentence = self.corpus.draw(item, rng)
+            inputs = self.network.inputs
+            count = len(sentence.signing)
+            count = (count - inputs.window) // inputs.stride + 1 if inputs.landmarks else count
+            some = drop_windows(count, rng, augment)
+            signing.append(torch.from_numpy(sentence.signing))
+            kept.append(torch.from_numpy(some))
+            texts.append(drop_words(sentence.text, rng, augment))
+            place = np.full(count, -1)
+            place[some] = np.arange(len(some))
+            left = place[sentence.rows] >= 0
+            labels += [
+                (clip, place[row], word) for row, word in zip(sentence.rows[left], sentence.words[left], strict=True)
+            ]
+        clips, rows, words = (torch.tensor([label[part] for label in labels], dtype=torch.long) for part in range(3))
+        return Batch(
+            pad(signing)[0],
+            torch.tensor([len(one) for one in kept]),
+            nn.utils.rnn.pad_sequence(kept, batch_first=True, padding_value=-1),
+            torch.from_numpy(self.encoder.text(texts).vectors),
+            torch.tensor([text_number(text) for text in texts]),
+            clips,
+            rows,
+            words,
+        )
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Of the sentences of all processes, and of the labelled windows of this one, as published."""
@@ -305,47 +338,6 @@ def _inputs(network: Network) -> Inputs:
     """Of poses."""
     looked = HOLISTIC if network.graph else LANDMARKS
     return Inputs(looked, Fraction(network.fps), features="poses", graph=network.graph)
-
-
-class _Batches(Dataset[Batch]):
-    """The batches of a process in an epoch."""
-
-    def __init__(self, task: Cslr2Task, shares: Sequence[Int[np.ndarray, "_"]], epoch: int) -> None:
-        self.task, self.shares, self.epoch = task, shares, epoch
-
-    def __len__(self) -> int:
-        return len(self.shares)
-
-    def __getitem__(self, number: int) -> Batch:
-        task, augment = self.task, self.task.recipe.augment
-        signing, kept, texts, labels = [], [], [], []
-        for clip, item in enumerate(self.shares[number].tolist()):
-            rng = np.random.default_rng([task.recipe.loop.seed, self.epoch, item])
-            sentence = task.corpus.draw(item, rng)
-            inputs = task.network.inputs
-            count = len(sentence.signing)
-            count = (count - inputs.window) // inputs.stride + 1 if inputs.landmarks else count
-            some = drop_windows(count, rng, augment)
-            signing.append(torch.from_numpy(sentence.signing))
-            kept.append(torch.from_numpy(some))
-            texts.append(drop_words(sentence.text, rng, augment))
-            place = np.full(count, -1)
-            place[some] = np.arange(len(some))
-            left = place[sentence.rows] >= 0
-            labels += [
-                (clip, place[row], word) for row, word in zip(sentence.rows[left], sentence.words[left], strict=True)
-            ]
-        clips, rows, words = (torch.tensor([label[part] for label in labels], dtype=torch.long) for part in range(3))
-        return Batch(
-            pad(signing)[0],
-            torch.tensor([len(one) for one in kept]),
-            nn.utils.rnn.pad_sequence(kept, batch_first=True, padding_value=-1),
-            torch.from_numpy(task.encoder.text(texts).vectors),
-            torch.tensor([text_number(text) for text in texts]),
-            clips,
-            rows,
-            words,
-        )
 
 
 class JoinedSigns:

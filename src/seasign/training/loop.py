@@ -32,6 +32,7 @@ import torch
 from jaxtyping import Int, Shaped
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
+from torch.utils.data import DataLoader, Dataset
 
 from seasign.formats.disk import read_text, replacing, sha256, write_text
 from seasign.training import Progress, Trained
@@ -57,7 +58,7 @@ class Task(Protocol):
     def batches(self, epoch: int, rank: int, ranks: int) -> Collection[Any]:
         """The share of process `rank` out of `ranks` in an epoch: sized, as many for every process, and the same again.
 
-        A list or a DataLoader of nested tensors, which are moved to the device; see `share`.
+        A list or a DataLoader of nested tensors, which are moved to the device; see `share` and `load`.
         """
 
     def loss(self, model: torch.nn.Module, batch: Any) -> Loss:
@@ -181,6 +182,24 @@ def share(
     order = np.random.default_rng([seed, epoch]).permutation(items)
     order = np.resize(order, math.ceil(items / ranks) * ranks)[rank::ranks]
     return np.split(order, range(batch, len(order), batch))
+
+
+def load(shares: Sequence[Int[np.ndarray, "_"]], make: Callable[[list[int]], Any], workers: int = 0) -> DataLoader[Any]:
+    """The batches of `shares`, each made of its items when it is asked for, by `workers` processes if there are any."""
+    return DataLoader(_Made(shares, make), batch_size=None, num_workers=workers)
+
+
+class _Made(Dataset[Any]):
+    """What is made of shares."""
+
+    def __init__(self, shares: Sequence[Int[np.ndarray, "_"]], make: Callable[[list[int]], Any]) -> None:
+        self.shares, self.make = shares, make
+
+    def __len__(self) -> int:
+        return len(self.shares)
+
+    def __getitem__(self, number: int) -> Any:
+        return self.make(self.shares[number].tolist())
 
 
 def _launch(settings: Loop) -> Fabric:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,7 +21,7 @@ import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from seasign import checkpoints
 from seasign.corpora.recordings import PARTS, Part, Recording, divide, read_folder, read_manifest
@@ -34,7 +35,7 @@ from seasign.models.unet_tagger import UnetTagger
 from seasign.segmentation import choose_decoder, in_poses, phrases
 from seasign.training import augmentation
 from seasign.training.concatenation import Joining, concatenate, find_sign
-from seasign.training.loop import Loss, share
+from seasign.training.loop import Loss, load, share
 from seasign.training.recipe import Amount, Count, Factors, Loop, Positive, Share, Whole
 from seasign.types import InputError, InputWarning, Poses, Sign, Span
 
@@ -211,7 +212,24 @@ class Tagging:
         data, seed = self.recipe.data, self.recipe.loop.seed
         items = len(self.pieces) + (self.recipe.concatenate.episodes if self.clips and self.recipe.concatenate else 0)
         shares = share(items, data.batch, seed=seed, epoch=epoch, rank=rank, ranks=ranks)
-        return DataLoader(_Batches(self, shares, epoch), batch_size=None, num_workers=data.workers)
+        return load(shares, partial(self.batch, epoch), data.workers)
+
+    def batch(self, epoch: int, items: Sequence[int]) -> Batch:
+        """What an epoch makes of items."""
+        frames, seconds, labels = [], [], []
+        for item in items:
+            seen, rate, episode, start = self.excerpt(epoch, item)
+            frames.append(torch.from_numpy(seen))
+            seconds.append(torch.arange(len(seen)) / float(rate))
+            labels.append([label(spans, len(seen), rate, start) for spans in (episode.signs, episode.phrases)])
+        signs, bouts = (
+            pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True, padding_value=UNKNOWN)
+            for rows in zip(*labels, strict=True)
+        )
+        lengths = torch.tensor([len(seen) for seen in frames])
+        return Batch(
+            pad_sequence(frames, batch_first=True), pad_sequence(seconds, batch_first=True), lengths, signs, bouts
+        )
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> Loss:
         """The two losses of signs and of phrases."""
@@ -357,32 +375,6 @@ class Tagging:
                 counts += np.bincount(label(getattr(episode, name), frames, rate), minlength=3)
             weights[name] = tuple((counts.sum() / np.maximum(counts, 1)).tolist())
         return weights
-
-
-class _Batches(Dataset[Batch]):
-    """The batches of a process in an epoch."""
-
-    def __init__(self, task: Tagging, shares: Sequence[Int[np.ndarray, "_"]], epoch: int) -> None:
-        self.task, self.shares, self.epoch = task, shares, epoch
-
-    def __len__(self) -> int:
-        return len(self.shares)
-
-    def __getitem__(self, number: int) -> Batch:
-        frames, seconds, labels = [], [], []
-        for item in self.shares[number].tolist():
-            seen, rate, episode, start = self.task.excerpt(self.epoch, item)
-            frames.append(torch.from_numpy(seen))
-            seconds.append(torch.arange(len(seen)) / float(rate))
-            labels.append([label(spans, len(seen), rate, start) for spans in (episode.signs, episode.phrases)])
-        signs, bouts = (
-            pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True, padding_value=UNKNOWN)
-            for rows in zip(*labels, strict=True)
-        )
-        lengths = torch.tensor([len(seen) for seen in frames])
-        return Batch(
-            pad_sequence(frames, batch_first=True), pad_sequence(seconds, batch_first=True), lengths, signs, bouts
-        )
 
 
 def label(spans: Iterable[Span], frames: int, fps: Fraction, start: float = 0.0) -> Int[np.ndarray, "frames"]:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from seasign import checkpoints
 from seasign.corpora import traduttore
@@ -43,7 +43,7 @@ from seasign.models.signclip_embedder import (
 )
 from seasign.recognition import classify, shots
 from seasign.training import augmentation
-from seasign.training.loop import Loss, gather, share
+from seasign.training.loop import Loss, gather, load, share
 from seasign.training.probe import probe
 from seasign.training.recipe import Amount, Count, Loop, Positive, Share, Whole
 from seasign.types import Embeddings, InputError, InputWarning, Poses
@@ -229,7 +229,25 @@ class Pairing:
         """Pairs that the epoch and the seed throw together."""
         data, seed = self.recipe.data, self.recipe.loop.seed
         shares = share(len(self.parts["train"]), data.batch, seed=seed, epoch=epoch, rank=rank, ranks=ranks)
-        return DataLoader(_Batches(self, shares, epoch), batch_size=None, num_workers=data.workers)
+        return load(shares, partial(self.batch, epoch), data.workers)
+
+    def batch(self, epoch: int, items: Sequence[int]) -> Batch:
+        """What an epoch makes of items."""
+        clips = [self.parts["train"][item] for item in items]
+        frames = []
+        for item, clip in zip(items, clips, strict=True):
+            rng = np.random.default_rng([self.recipe.loop.seed, epoch, item])
+            poses = augment(self.see(clip), rng, self.recipe.augment, self.network.inputs.max_frames)
+            frames.append(torch.from_numpy(self.features(poses)))
+        prompts = [self.prompt(clip) for clip in clips]
+        texts = list(dict.fromkeys(prompts))
+        tokens = [torch.from_numpy(self.tokens(text)) for text in texts]
+        return Batch(
+            *_padded(frames),
+            *_padded(tokens),
+            torch.tensor([texts.index(text) for text in prompts]),
+            torch.tensor([self.said.index(text) for text in prompts]),
+        )
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Of the pairs of all processes."""
@@ -331,35 +349,6 @@ class Pairing:
             one, other, number = (torch.from_numpy(each[rows]) for each in (clips, texts, said))
             total += len(rows) * float(self._contrast(one, other, number, scale, bias))
         return total / len(said)
-
-
-class _Batches(Dataset[Batch]):
-    """The batches of a process in an epoch."""
-
-    def __init__(self, task: Pairing, shares: Sequence[Int[np.ndarray, "_"]], epoch: int) -> None:
-        self.task, self.shares, self.epoch = task, shares, epoch
-
-    def __len__(self) -> int:
-        return len(self.shares)
-
-    def __getitem__(self, number: int) -> Batch:
-        task = self.task
-        items = self.shares[number].tolist()
-        clips = [task.parts["train"][item] for item in items]
-        frames = []
-        for item, clip in zip(items, clips, strict=True):
-            rng = np.random.default_rng([task.recipe.loop.seed, self.epoch, item])
-            poses = augment(task.see(clip), rng, task.recipe.augment, task.network.inputs.max_frames)
-            frames.append(torch.from_numpy(task.features(poses)))
-        prompts = [task.prompt(clip) for clip in clips]
-        texts = list(dict.fromkeys(prompts))
-        tokens = [torch.from_numpy(task.tokens(text)) for text in texts]
-        return Batch(
-            *_padded(frames),
-            *_padded(tokens),
-            torch.tensor([texts.index(text) for text in prompts]),
-            torch.tensor([task.said.index(text) for text in prompts]),
-        )
 
 
 def infonce(scores: Float[Tensor, "pairs pairs"], right: Bool[Tensor, "pairs pairs"]) -> Float[Tensor, ""]:

@@ -62,6 +62,7 @@ WIDE = {
     "real",
     "retrieval",
     "segmentation",
+    "sigma",
     "signclip_tiny",
     "stitched",
 }

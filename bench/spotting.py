@@ -38,7 +38,10 @@ from seasign import formats
 from seasign.metrics.spotting import evaluate_localisation, evaluate_presence
 from seasign.models.features import SHOULDERS, SIDES
 from seasign.models.pose_descriptor import PoseDescriptor
-from seasign.models.spotter_inputs import Inputs, PoseSpotter
+from seasign.models.spotter import Shape
+from seasign.models.spotter import Spotter as Network
+from seasign.models.spotter_inputs import LANDMARKS, Inputs, PoseSpotter
+from seasign.models.spotter_inputs import places as spotted
 from seasign.models.subsequence_dtw import SubsequenceDtw
 from seasign.spotting import EmbeddingWindows, Spot, Spotter, rank
 from seasign.synthesis import synthesize_signs
@@ -289,7 +292,11 @@ def main(data: Path, runs: Path, seeds: int) -> None:
     for seed, way in [(seed, way) for ways in order for seed in range(seeds) for way in ways]:
         rows: dict[str, Callable[[], Spotter]] = {way: lambda: trained(data, runs, way, seed).spotter()}  # noqa: B023
         if way == next(iter(WAYS)):
-            rows |= {"DTW": SubsequenceDtw, "windows of the descriptor": lambda: EmbeddingWindows(PoseDescriptor())}
+            rows |= {
+                "DTW": SubsequenceDtw,
+                "windows of the descriptor": lambda: EmbeddingWindows(PoseDescriptor()),
+                "ours, nothing learned": lambda: PoseSpotter(untrained(), Inputs(Fraction(12)), (0.0, 1.0)),
+            }
         for row, make in rows.items():
             if f"{row}, {seed}" not in results:
                 results[f"{row}, {seed}"] = measured(make(), sets(seed), HELD_OUT[seed % len(HELD_OUT)])
@@ -332,6 +339,31 @@ def hands(sentence: segmentation.Sentence) -> Poses:
     return Poses(xyz, np.ones(xyz.shape[:2], np.float32), Fraction(30), TRACKS)
 
 
+def track(poses: Poses) -> np.ndarray:
+    """What a network takes of them: wrists where they are, their speed where elbows would be, nothing else."""
+    xy = (poses.xyz[..., :2] - poses.xyz[:, :2, :2].mean(axis=1, keepdims=True)) / WIDE
+    made = np.zeros((len(xy), len(LANDMARKS), 2), np.float32)
+    for number, side in enumerate(SIDES):
+        made[:, LANDMARKS.index(f"POSE_LANDMARKS.{side}_WRIST")] = xy[:, 2 + number]
+        if len(xy) > 1:
+            speed = np.gradient(xy[:, 2 + number], axis=0) * 5  # a sixth of a second
+            made[:, LANDMARKS.index(f"POSE_LANDMARKS.{side}_ELBOW")] = speed
+    return made
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """Our comparison with nothing learned, of hands alone; as `PoseSpotter`, which asks for fingers."""
+
+    network: Network
+    calibration: tuple[float, float] = (0.0, 1.0)
+
+    def candidates(self, query: tuple[Poses, ...], poses: Poses) -> tuple[Spot, ...]:
+        frames, examples = track(poses), [track(example) for example in query]
+        logits = np.mean([self.network.frame_logits(example, frames) for example in examples], axis=0)
+        return spotted(logits, float(np.mean([example.duration for example in query])), poses.fps)
+
+
 def boston(data: Path) -> None:
     """Every gloss that both sign, asked with one's and looked for in all sentences of the other."""
     with (data / "boston104" / "signs.csv").open(encoding="utf-8") as lines:
@@ -340,29 +372,34 @@ def boston(data: Path) -> None:
     for video, _, _, word, *_ in rows:
         glosses[video].append(word)
     sentences = segmentation.read(data / "boston104")
-    for examples in (1, EXAMPLES):
-        queries = {}
-        for asking, other in (("woman-1", "man-1"), ("man-1", "woman-1")):
-            tokens = defaultdict(list)
-            for one in (one for one in sentences if one.speaker == asking):
-                for (start, stop), word in zip(one.signs, glosses[one.video], strict=True):
-                    tokens[word].append(trimmed(hands(one), Span(start / 30, stop / 30)))
-            videos = [one for one in sentences if one.speaker == other]
-            there = {word for one in videos for word in glosses[one.video]}
-            for word in sorted(set(tokens) & there):
-                if len(tokens[word]) < examples:
-                    continue
-                found = []
-                for one in videos:
-                    spans = [span for span, said in zip(one.spans, glosses[one.video], strict=True) if said == word]
-                    spots = rank(SubsequenceDtw().candidates(tuple(tokens[word][:examples]), hands(one)), (0.0, 1.0))
-                    found.append((spans, spots))
-                queries[asking, word] = found
-        scores = evaluate_localisation({" ".join(name): found for name, found in queries.items()})
-        row = f"DTW, {examples} example{'s' * (examples > 1)}"
-        for column, value in {"IoU": scores.iou, "mAP@.3": scores.map[0], "mAP@.5": scores.map[1]}.items():
-            record(f"{row}: {column}", 100 * value, "%", corpus="boston104, hands of the other signer")
-        record(f"{row}: glosses asked", scores.queries, "", corpus="boston104, hands of the other signer")
+    spotters = {"DTW": SubsequenceDtw(), "ours, nothing learned": Tracker(untrained())}
+    for name, spotter in spotters.items():
+        for examples in (1, EXAMPLES):
+            queries = {}
+            for asking, other in (("woman-1", "man-1"), ("man-1", "woman-1")):
+                tokens = defaultdict(list)
+                for one in (one for one in sentences if one.speaker == asking):
+                    for (start, stop), word in zip(one.signs, glosses[one.video], strict=True):
+                        tokens[word].append(trimmed(hands(one), Span(start / 30, stop / 30)))
+                videos = [one for one in sentences if one.speaker == other]
+                there = {word for one in videos for word in glosses[one.video]}
+                for word in sorted(word for word in set(tokens) & there if len(tokens[word]) >= examples):
+                    found = []
+                    for one in videos:
+                        spans = [span for span, said in zip(one.spans, glosses[one.video], strict=True) if said == word]
+                        query = tuple(tokens[word][:examples])
+                        found.append((spans, rank(spotter.candidates(query, hands(one)), (0.0, 1.0))))
+                    queries[f"{asking} {word}"] = found
+            scores = evaluate_localisation(queries)
+            row = f"{name}, {examples} example{'s' * (examples > 1)}"
+            for column, value in {"IoU": scores.iou, "mAP@.3": scores.map[0], "mAP@.5": scores.map[1]}.items():
+                record(f"{row}: {column}", 100 * value, "%", corpus="boston104, hands of the other signer")
+
+
+def untrained() -> Network:
+    """Our comparison as it begins."""
+    torch.manual_seed(0)
+    return Network(Shape(layers=0, head="frames", compare=32), Inputs(Fraction(12))).eval()
 
 
 if __name__ == "__main__":

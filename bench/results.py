@@ -64,6 +64,7 @@ WIDE = {
     "segmentation",
     "sigma",
     "signclip_tiny",
+    "spotting",
     "stitched",
 }
 

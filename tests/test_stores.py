@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from seasign import stores
 from seasign.indexing import EVERYTHING, File, Filters, Match, VectorIndex, Video, Window
 from seasign.stores import open_index, settle
-from seasign.stores.exact import Exact
+from seasign.stores.exact import Exact, Facts
 from seasign.types import Embeddings, InputError, InputWarning
 
 SPACE, DIMENSIONS = "planted", 6
@@ -210,8 +210,10 @@ def test_an_index_that_grows_large_moves_and_holds_the_same(tmp_path, monkeypatc
     (tmp_path / "index" / "lance" / "rest").write_text("")
     moved = settle(tmp_path / "index")
     assert type(moved).__name__ == "Lance"
-    assert sorted(file.name for file in (tmp_path / "index").iterdir()) == ["index.json", "lance"]
-    again = open_index(tmp_path / "index")
+    assert sorted(file.name for file in (tmp_path / "index").iterdir()) == ["index.json", "lance", "windows.sqlite"]
+    with pytest.raises(InputError, match="has moved to another store meanwhile"):
+        index.put(about("late.pose", 0), *drawn(7, 9))  # by somebody who had it open all along
+    again = settle(tmp_path / "index")
     assert again.videos() == {name: video for name, (video, _, _) in held.items()}
     same(again.search(query(), best=30), by_force(held, EVERYTHING, 30))
 
@@ -232,8 +234,13 @@ def test_who_writes_after_a_move_is_told(tmp_path):
     index.put(about("a.pose", 0), *drawn(0, 3))
     with index.moving():
         pass
-    with pytest.raises(InputError, match="has moved to another store meanwhile"):
-        index.put(about("b.pose", 0), *drawn(0, 3))
+    for _ in range(2):
+        with pytest.raises(InputError, match="has moved to another store meanwhile"):
+            index.put(about("b.pose", 0), *drawn(0, 3))
+        with pytest.raises(InputError, match="has moved to another store meanwhile"):
+            index.search(query())
+        index.remove()
+    assert [file.name for file in tmp_path.iterdir()] == ["windows.sqlite"]
     with pytest.raises(ValueError, match="by itself"), begun("exact", tmp_path / "b").moving():
         raise ValueError("by itself")
 
@@ -298,6 +305,12 @@ def test_damage_is_one_line(tmp_path):
     (tmp_path / "windows.sqlite").write_bytes(b"no database at all" * 99)
     with pytest.raises(InputError, match="this index is damaged"):
         len(index)
+
+
+def test_vectors_that_somebody_is_about_to_count_are_not_tidied_away(tmp_path):
+    begun("exact", tmp_path)._append(Facts(SPACE, DIMENSIONS, 1, 0, 0, 0, 0), drawn(0, 3)[1].vectors)
+    begun("exact", tmp_path).tidy()
+    assert (tmp_path / "vectors.000001.f32").exists()
 
 
 def test_a_second_writer_waits_and_then_is_told(tmp_path):

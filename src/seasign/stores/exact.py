@@ -181,7 +181,7 @@ class Exact:
         with self._reading() as base:
             facts = _facts(base)
             for file in self.folder.glob("vectors.*.f32"):
-                if facts is None or file.name < self._file(facts).name:
+                if facts is not None and file.name < self._file(facts).name:
                     file.unlink(missing_ok=True)  # nobody begins to read it any more
 
     # Moving to another store
@@ -194,8 +194,12 @@ class Exact:
             base.execute("UPDATE facts SET moved = 1")
 
     def remove(self) -> None:
-        """Take away the files."""
-        for file in (*self.folder.glob("vectors.*.f32"), *self.folder.glob("windows.sqlite*")):
+        """Take away what it held. That it has moved stays, for those who have it open: else they would begin anew."""
+        if (self.folder / "windows.sqlite").exists():
+            with self._connected() as base:
+                gone = "UPDATE facts SET moved = 1; DELETE FROM windows; DELETE FROM videos"
+                base.executescript(f"BEGIN IMMEDIATE; {gone}; COMMIT; VACUUM")
+        for file in self.folder.glob("vectors.*.f32"):
             file.unlink(missing_ok=True)
 
     # Files
@@ -237,6 +241,7 @@ class Exact:
         """The tables as they are now, until the end."""
         with self._connected() as base:
             base.execute("BEGIN")
+            self._check(base)
             yield base
 
     @contextmanager
@@ -245,15 +250,19 @@ class Exact:
         with self._connected() as base:
             base.execute("BEGIN IMMEDIATE")
             try:
-                facts = _facts(base)
-                if facts is not None and facts.moved:
-                    raise InputError(f"{self.folder}: has moved to another store meanwhile; run the same command again")
+                self._check(base)
                 yield base
                 base.execute("COMMIT")
             except BaseException:
                 if base.in_transaction:
                     base.execute("ROLLBACK")
                 raise
+
+    def _check(self, base: sqlite3.Connection) -> None:
+        """Refuse what is not here any more."""
+        facts = _facts(base)
+        if facts is not None and facts.moved:
+            raise InputError(f"{self.folder}: has moved to another store meanwhile; run the same command again")
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:

@@ -251,7 +251,7 @@ def test_recomputed_activations_change_no_gradient(folder, batch):
         torch.manual_seed(0)
         sum(losses(model(batch), batch.said, model.objective).values()).backward()
         gradients.append(torch.cat([own.grad.flatten() for own in model.parameters() if own.grad is not None]))
-    torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-3)
 
 
 # The data

@@ -302,7 +302,10 @@ class Sigma(nn.Module):
     def fuse(self, vision: Seen, text: Seen) -> tuple[Seen, Seen]:
         """Through the others, with both meeting before each of them: frames of clip i, and pieces of sentence i."""
         for layer in range(self.shape.layers - self.shape.fused, self.shape.layers):
-            vision, text = self.meeting(vision, text)
+            if self.recompute and self.training:
+                vision, text = checkpoint(self.meeting, vision, text, use_reentrant=False)
+            else:
+                vision, text = self.meeting(vision, text)
             vision = run(self._stack(False), vision, layer, layer + 1, recompute=self.recompute)
             text = run(self._stack(True), text, layer, layer + 1, recompute=self.recompute)
         return vision, text

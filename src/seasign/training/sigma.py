@@ -255,16 +255,16 @@ class Pretraining(nn.Module):
         other = said[:, None] != said
         hard = (self.scale * cosines).detach().float().masked_fill(~other, -torch.inf)
         rows = torch.arange(len(said), device=said.device)
-        pairs = [(rows, rows, torch.ones_like(rows))]
-        for near in hard, hard.T:
-            can = other.any(dim=1).nonzero()[:, 0]
-            if len(can):
-                drawn = torch.multinomial(near[can].softmax(dim=1), 1)[:, 0]
-                clip, sentence = (can, drawn) if near is hard else (drawn, can)
-                pairs.append((clip, sentence, torch.zeros_like(can)))
-        clip, sentence, label = (torch.cat(part) for part in zip(*pairs, strict=True))
-        _, read = self.network.fuse(vision.at(clip), text.at(sentence))
-        return nn.functional.cross_entropy(self.network.match(read).float(), label)
+        logits = [self._meet(vision, text)]
+        can = other.any(dim=1).nonzero()[:, 0]
+        if len(can):
+            texts, clips = (torch.multinomial(near[can].softmax(dim=1), 1)[:, 0] for near in (hard, hard.T))
+            logits += [self._meet(vision.at(can), text.at(texts)), self._meet(vision.at(clips), text.at(can))]
+        label = torch.cat((torch.ones_like(rows), rows.new_zeros(2 * len(can))))
+        return nn.functional.cross_entropy(torch.cat(logits), label)
+
+    def _meet(self, vision: Seen, text: Seen) -> Float[Tensor, "pairs 2"]:
+        return self.network.match(self.network.fuse(vision, text)[1]).float()
 
     def _write(self, batch: Batch) -> Float[Tensor, ""]:
         assert batch.glosses is not None

@@ -10,6 +10,7 @@ import pytest
 from planted import signed
 from seasign import spot
 from seasign.models.pose_descriptor import PoseDescriptor
+from seasign.models.subsequence_dtw import SubsequenceDtw
 from seasign.spotting import (
     EmbeddingWindows,
     Query,
@@ -23,7 +24,7 @@ from seasign.spotting import (
     suppress,
     trim,
 )
-from seasign.types import Cue, Embeddings, InputError, Poses, Sign, Span
+from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign, Span
 
 LANDMARKS = ("POSE_LANDMARKS.LEFT_WRIST", "LEFT_HAND_LANDMARKS.WRIST", "RIGHT_HAND_LANDMARKS.WRIST")
 
@@ -90,6 +91,7 @@ def test_a_spotter_is_anything_with_candidates_and_a_calibration() -> None:
         ("  ", poses(), "there is no query"),
         ((), poses(), "there is no query"),
         ((poses(0),), poses(), "the query has no frames"),
+        ((poses(1),), poses(), "the query is a single frame, and a sign moves: name all of it"),
         ("house", poses(0), "the poses have no frames"),
         ((poses(60),), poses(), r"the query lasts 2\.40 s, and the video 2\.00 s: it cannot be in it"),
         (
@@ -107,6 +109,20 @@ def test_a_spotter_is_anything_with_candidates_and_a_calibration() -> None:
 def test_what_cannot_be_looked_for_or_at_is_refused(query: Query, video: Poses, says: str) -> None:
     with pytest.raises(InputError, match=says):
         spot(query, video, spotter=Given(()))
+
+
+def test_a_query_is_as_long_as_its_sign_and_not_as_its_clip() -> None:
+    clip, span = signed(0)  # 1.8 s, of which hands are up for .8
+    video = replace(clip, xyz=clip.xyz[:38], confidence=clip.confidence[:38])
+    assert span.duration < video.duration < clip.duration
+    spot((clip,), video, spotter=SubsequenceDtw())
+    with pytest.raises(InputError, match=r"the query lasts 1\.76 s, and the video 1\.52 s"):
+        spot((clip,), video, spotter=SubsequenceDtw(trims=False))
+
+
+def test_a_query_that_is_shorter_than_signs_is_warned_of() -> None:
+    with pytest.warns(InputWarning, match=r"the query lasts 0\.20 s, and hardly a sign is as short"):
+        spot((poses(5),), poses(), spotter=Given(()))
 
 
 def test_scores_that_are_no_numbers_are_refused() -> None:

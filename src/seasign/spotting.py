@@ -6,6 +6,7 @@ ones, and says how likely each is right.
 """
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,12 +21,12 @@ from seasign.embedding import Embedder, compare, embed_signs, embed_text
 from seasign.glosses import Lemmatizer, identity
 from seasign.posterior import iou as iou
 from seasign.segmentation import bouts, height
-from seasign.types import Cue, Embeddings, InputError, Poses, Sign, Span
+from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign, Span
 
 NAN = float("nan")
 OVERLAP = 0.3  # temporal IoU with a better spot above which one is the same place
 RIGHT = 0.5  # temporal IoU with a sign of the query from which a spot is right
-SHORTEST = 0.25  # seconds: examples are not cut to less
+SHORTEST = 0.25  # seconds: examples are not cut to less, and one that lasts less is hardly a sign
 TEMPO = 2.0  # a sign is at most so many times as fast as another of its kind, or as slow
 
 Query = str | tuple[Poses, ...]  # a word, or examples of one sign
@@ -76,10 +77,15 @@ def spot(
     Returns:
         Seconds from the first frame of the poses; `segmentation.in_video` turns them into those of the video.
     Raises:
-        InputError: The query is empty, shows no hand or is longer than the video; the video has no frames or shows no
-            hand; a score is not finite, or not calibrated; or as the spotter, such as of a word that it does not know.
+        InputError: The query is empty, a single frame, shows no hand or is longer than the video; the video has no
+            frames or shows no hand; a score is not finite, or not calibrated; or as the spotter, such as of a word that
+            it does not know.
+    Warns:
+        InputWarning: An example is shorter than a sign.
     """
     check_query(query, poses)
+    if not isinstance(query, str) and (seconds := shortest(query, spotter)) > poses.duration:
+        raise InputError(f"the query lasts {seconds:.2f} s, and the video {poses.duration:.2f} s: it cannot be in it")
     return rank(spotter.candidates(query, poses), spotter.calibration, best=best, least=least, overlap=overlap)
 
 
@@ -167,9 +173,29 @@ def check_query(query: Query, poses: Poses) -> None:
     if isinstance(query, str):
         return
     for number, example in enumerate(query, 1):
-        check_hands(example, "the query" if len(query) == 1 else f"example {number} of the query")
-    if (shortest := min(example.duration for example in query)) > poses.duration:
-        raise InputError(f"the query lasts {shortest:.2f} s, and the video {poses.duration:.2f} s: it cannot be in it")
+        check_example(example, "the query" if len(query) == 1 else f"example {number} of the query")
+
+
+def check_example(example: Poses, what: str) -> None:
+    """Refuse what is no example of a sign, and warn of what is hardly one.
+
+    Raises:
+        InputError: It has no frames or a single one, or shows no hand.
+    Warns:
+        InputWarning: It is shorter than a sign.
+    """
+    check_hands(example, what)
+    if len(example.xyz) == 1:
+        raise InputError(f"{what} is a single frame, and a sign moves: name all of it")
+    if example.duration < SHORTEST:
+        message = f"{what} lasts {example.duration:.2f} s, and hardly a sign is as short: much will look like it"
+        warnings.warn(message, InputWarning, stacklevel=2)
+
+
+def shortest(examples: Sequence[Poses], spotter: Spotter) -> float:
+    """Seconds of the shortest example, cut to its sign unless the spotter `trims` none."""
+    trims = getattr(spotter, "trims", True)
+    return float(min((trim(example) if trims else example).duration for example in examples))
 
 
 def check_hands(poses: Poses, what: str) -> None:
@@ -322,7 +348,7 @@ def spot_words(
         raise InputError("there are no words to look for: give a vocabulary, or examples of signs")
     for word, query in queries.items():
         for example in () if isinstance(query, str) else query:
-            check_hands(example, f"an example of {word!r}")
+            check_example(example, f"an example of {word!r}")
     keys = {tuple(_tokens(word, lemmatize)): word for word in queries}
     longest = max(map(len, keys))
     found: list[tuple[Spot, str]] = []

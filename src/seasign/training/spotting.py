@@ -32,7 +32,7 @@ from seasign.models.features import HANDS
 from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.models.spotter import TEMPERATURE, Seen, Shape, Spotter, pad
 from seasign.models.spotter_inputs import Inputs, PoseSpotter, look, places
-from seasign.spotting import iou, rank
+from seasign.spotting import Spot, iou, rank
 from seasign.training import augmentation
 from seasign.training.concatenation import Joining, concatenate, find_sign
 from seasign.training.loop import Loss, gather, share
@@ -222,13 +222,11 @@ class SpottingTask:
         Where the places of signs are known and the head is of frames, also mAP, of the present ones.
         """
         scores, frames = self._ask(self.corpus.valid)
-        found = {"balanced_accuracy": 0.0} | _presence(
-            scores, self.corpus.valid, choose(scores, _labels(self.corpus.valid))
-        )
+        found = _presence(scores, self.corpus.valid, choose(scores, _labels(self.corpus.valid)))
         natural = _presence(self._ask(self.corpus.natural)[0], self.corpus.natural, 0.0)
         found["natural_average_precision"] = natural["average_precision"]
         if frames and self._known:
-            scored: dict[str, list[tuple[list[Span], Any]]] = {}
+            scored: dict[str, list[tuple[list[Span], tuple[Spot, ...]]]] = {}
             for pair, logits in zip(self.corpus.valid, frames, strict=True):
                 if pair.present:
                     spots = rank(self._places(pair, logits), (0.0, 1.0), least=0.0)
@@ -245,7 +243,7 @@ class SpottingTask:
     def _known(self) -> bool:
         return not any(np.isnan(pair.inside).any() for pair in self.corpus.valid)
 
-    def _places(self, pair: Pair, logits: Float32[np.ndarray, " frames"]) -> Any:
+    def _places(self, pair: Pair, logits: Float32[np.ndarray, " frames"]) -> tuple[Spot, ...]:
         fps = self.model.inputs.fps
         return places(logits, len(pair.query) / float(fps), fps)
 
@@ -283,22 +281,21 @@ class SpottingTask:
         """With the threshold of presence, and what scores of spots mean, as both are best on what is held out.
 
         A spot is right when its IoU with the sign is at least .5; where places are not known, when the query is there.
+        A network that only says whether is asked of windows: then the score is that of presence.
         """
         self.model.eval()
         pairs = self.corpus.valid
         scores, frames = self._ask(pairs)
         threshold = choose(scores, _labels(pairs))
-        if not frames:
-            return replace(self.model.inputs, threshold=threshold)
-        evidence, right = [], []
-        for pair, logits in zip(pairs, frames, strict=True):
+        evidence, right = list(scores), [pair.present for pair in pairs]  # what windows are asked, and what is right
+        if frames:
+            evidence, right = [], []
+        for pair, logits in zip(pairs, frames, strict=bool(frames)):
+            spans = [(span.start, span.end) for span in _spans(pair, self.model.inputs.fps)]
             for spot in rank(self._places(pair, logits), (0.0, 1.0), best=3):
-                signs = np.array([(span.start, span.end) for span in _spans(pair, self.model.inputs.fps)]).reshape(
-                    -1, 2
-                )
-                near = iou(np.array([spot.start, spot.end]), signs).max(initial=0.0) >= 0.5
+                near = iou(np.array([spot.start, spot.end]), np.array(spans).reshape(-1, 2)).max(initial=0.0)
                 evidence.append(spot.score)
-                right.append(bool(near) if self._known else pair.present)
+                right.append(bool(near >= 0.5) if self._known else pair.present)
         if all(right) or not any(right):
             return replace(self.model.inputs, threshold=threshold)
         base, slope = fit_weights(np.array(evidence)[:, None], np.array(right), ridge=1.0)

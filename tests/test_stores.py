@@ -103,7 +103,7 @@ STEPS = st.lists(
 ASKED = st.builds(
     Filters,
     kind=st.sampled_from([None, None, "sign", "sentence"]),
-    gloss=st.sampled_from([None, None, None, "house*", "RAIN", "?t's", "50%", "*"]),
+    gloss=st.sampled_from([None, None, None, "", "house*", "RAIN", "?t's", "50%", "*"]),
     signer=st.sampled_from([None, None, None, "Ada", "O'Neil"]),
     since=st.sampled_from([None, None, "2020-06-01"]),
     until=st.sampled_from([None, None, "2020-06-01"]),
@@ -190,10 +190,32 @@ def test_partitions_find_nearly_all_and_filters_stay_exact(tmp_path, monkeypatch
             for match in own:
                 assert match.score == pytest.approx(kept.get((match.video, match.window.start), match.score), abs=1e-4)
         assert shared / (10 * len(asked)) >= least, (filters, shared)
+    with monkeypatch.context() as patch:
+        patch.setattr(lance, "_probes", None)
+        index.tidy()  # makes nothing anew
+    for name in "abc":  # it grows by more than a fifth
+        index.put(Video(name), windows, Embeddings(vectors, SPACE))
+    index.tidy()
+    assert lance._facts(index._table())["rows"] == "5200"
     index.delete("3.pose")
     assert "3.pose" not in {
         match.video for match in index.search(Embeddings(asked[:1].astype(np.float32), SPACE), best=99)
     }
+
+
+@NEEDS_LANCE
+@pytest.mark.slow
+def test_a_large_table_without_partitions_is_exact_and_not_held_in_memory(tmp_path, monkeypatch):
+    from seasign.stores import lance
+
+    index, held = begun("lance", tmp_path), {}
+    for number in range(3):
+        held[number] = about(f"{number}.pose", number), *drawn(number, 40)
+        index.put(*held[number])
+    monkeypatch.setattr(lance, "LARGE", 5)
+    monkeypatch.setattr(lance, "_vectors", None)
+    for asked in EVERYTHING, Filters(kind="sign"):
+        same(index.search(query(), asked, 30), by_force(held, asked, 30))
 
 
 @NEEDS_LANCE

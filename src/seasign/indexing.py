@@ -66,7 +66,7 @@ class Filters:
     def gloss_expression(self) -> str:
         """The regular expression of the whole of a gloss in lower case, for Python and for Rust."""
         marks = {"*": ".*", "?": "."}
-        return "".join(marks.get(mark) or f"\\U{ord(mark):08x}" for mark in (self.gloss or "*").lower())
+        return "".join(marks.get(mark) or f"\\U{ord(mark):08x}" for mark in (self.gloss or "").lower())
 
 
 EVERYTHING = Filters()

@@ -311,7 +311,7 @@ def _condition(filters: Filters) -> tuple[str, list[Any]]:
     asked: list[tuple[str, Any]] = [
         ("kind = ?", filters.kind),
         ("gloss IN (SELECT gloss FROM (SELECT DISTINCT gloss FROM windows WHERE gloss IS NOT NULL) WHERE "
-         "fits(gloss, ?))", filters.gloss and filters.gloss_expression),
+         "fits(gloss, ?))", None if filters.gloss is None else filters.gloss_expression),
         ("video IN (SELECT name FROM videos WHERE signer = ?)", filters.signer),
         ("video IN (SELECT name FROM videos WHERE date >= ?)", filters.since),
         ("video IN (SELECT name FROM videos WHERE date <= ?)", filters.until),

@@ -32,9 +32,13 @@ FEW = 20_000  # windows that pass filters, up to which every one of those is
 REFINE = 5  # times as many as are wanted are compared again
 RECALL, ASKED = 0.99, 200  # how well so many vectors find their neighbours, at least
 ROUNDS = 20  # of moving the middles of partitions
-STALE = 0.2  # the share of new vectors from which on partitions are made anew
+STALE = 0.2  # by what share a table grows until partitions are made anew
 OLD = timedelta(minutes=10)  # versions older than that go: nobody reads them any more
 COLUMNS = ["start", "end", "kind", "gloss", "confidence", "text"]
+IN_ORDER = [(name, "ascending") for name in ("video", "start", "end")] + [
+    ("kind", "descending"),
+    ("number", "ascending"),
+]
 TABLE = "windows"
 
 
@@ -62,9 +66,8 @@ class Lance:
     def videos(self, names: Collection[str] | None = None) -> Mapping[str, Video]:
         """Those that are there, or of them those asked for."""
         some = "" if names is None else f" AND video IN ({', '.join(map(_quoted, sorted(names))) or 'NULL'})"
-        rows = self._rows("number = 0" + some, ["video", "signer", "date", "about"])
-        found = (read_video(row["video"], row["signer"], row["date"], row["about"]) for row in rows)
-        return {video.name: video for video in sorted(found, key=lambda video: video.name)}
+        rows = self._rows("number = 0" + some, ["signer", "date", "about"])
+        return {row["video"]: read_video(row["video"], row["signer"], row["date"], row["about"]) for row in rows}
 
     def windows(self, video: str, start: float = -np.inf, end: float = np.inf) -> tuple[Window, ...]:
         """Those of a video, in order of time."""
@@ -72,12 +75,11 @@ class Lance:
         asked += [
             f"{column} {value!r}" for column, value in (('"end" >', start), ("start <", end)) if np.isfinite(value)
         ]
-        rows = self._rows(" AND ".join(asked), ["number", *COLUMNS])
-        return tuple(_window(row) for row in sorted(rows, key=_order))
+        return tuple(_window(row) for row in self._rows(" AND ".join(asked)))
 
     def vectors(self, video: str) -> Float32[np.ndarray, "windows dimensions"]:
         """Those of a video, in order of time."""
-        rows = sorted(self._rows(f"video = {_quoted(video)}", ["number", *COLUMNS, "vector"]), key=_order)
+        rows = self._rows(f"video = {_quoted(video)}", ["vector"])
         return np.array([row["vector"] for row in rows], np.float32).reshape(len(rows), -1 if rows else 0)
 
     def put(self, video: Video, windows: Sequence[Window], embeddings: Embeddings) -> None:
@@ -114,10 +116,7 @@ class Lance:
         """The windows nearest to a query, or all that pass; exact in small tables and behind narrow filters."""
         asked = _condition(filters)
         if query is None:
-            rows = sorted(
-                self._rows(asked, ["video", "number", *COLUMNS]), key=lambda row: (row["video"], *_order(row))
-            )
-            return tuple(Match(row["video"], _window(row), np.nan) for row in rows[:best])
+            return tuple(Match(row["video"], _window(row), np.nan) for row in self._rows(asked, best=best))
         with self._said():
             table = self._table()
             if table is None or not (count := table.count_rows()):
@@ -128,8 +127,8 @@ class Lance:
             if not passing:
                 return ()
             partitions = int(facts.get("partitions", 0))
-            if partitions and passing > FEW:
-                probes = min(partitions, math.ceil(int(facts["probes"]) * count / passing))
+            if passing > (FEW if partitions else 4 * LARGE):
+                probes = partitions and min(partitions, math.ceil(int(facts["probes"]) * count / passing))
                 rows = _probe(table, query.vectors[0], probes, best, asked)
                 found = [(row, 1 - row["_distance"]) for row in rows]
             else:
@@ -150,15 +149,13 @@ class Lance:
             count, facts = table.count_rows(), _facts(table)
             if count <= LARGE:
                 return
-            indices = [one for one in table.list_indices() if one.columns == ["vector"]]
-            new = int(table.index_stats(indices[0].name).num_unindexed_rows) if indices else count
-            if "probes" in facts and new <= STALE * count:
+            if count <= (1 + STALE) * int(facts.get("rows", 0)):
                 return
             partitions = max(16, round(math.sqrt(count) / 2))
             table.create_index("video", config=BTree(), replace=True)
             table.create_index("vector", config=IvfSq("dot", partitions, ROUNDS), replace=True)
             probes, recall = _probes(table, partitions)
-            known = facts | {"partitions": str(partitions), "probes": str(probes)}
+            known = facts | {"partitions": str(partitions), "probes": str(probes), "rows": str(count)}
             table.update_field_metadata({"path": "vector", "metadata": known})
             if recall < RECALL:
                 message = f"{self.where}: a search finds {100 * recall:.1f} % of the {10} nearest windows"
@@ -194,15 +191,16 @@ class Lance:
         base = lancedb.connect(self.where)
         return base.open_table(TABLE) if TABLE in base.list_tables().tables else None
 
-    def _rows(self, asked: str | None, columns: Sequence[str]) -> list[dict[str, Any]]:
-        """Those that pass."""
+    def _rows(self, asked: str | None, also: Collection[str] = (), best: int | None = None) -> list[dict[str, Any]]:
+        """Those that pass, by video and time, and how many of them."""
         with self._said():
             table = self._table()
             if table is None:
                 return []
-            scan = table.search().select(list(columns))
-            found: list[dict[str, Any]] = (scan.where(asked) if asked else scan).to_arrow().to_pylist()
-            return found
+            scan = table.search().select(["video", "number", *COLUMNS, *also])
+            found = (scan.where(asked) if asked else scan).to_arrow().sort_by(IN_ORDER)
+            rows: list[dict[str, Any]] = found.slice(0, best).to_pylist()
+            return rows
 
     @contextmanager
     def _said(self) -> Iterator[None]:
@@ -258,7 +256,7 @@ def _tabled(
 
 def _condition(filters: Filters) -> str | None:
     """What windows must be, as SQL."""
-    gloss = filters.gloss and f"^(?:{filters.gloss_expression})$"
+    gloss = None if filters.gloss is None else f"^(?:{filters.gloss_expression})$"
     asked = [
         ("kind = {}", filters.kind),
         ("regexp_like(lower(gloss), {})", gloss),
@@ -274,10 +272,6 @@ def _condition(filters: Filters) -> str | None:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _order(row: Mapping[str, Any]) -> tuple[float, float, bool, int]:
-    return row["start"], row["end"], row["kind"] != "sign", row["number"]
 
 
 def _window(row: Mapping[str, Any]) -> Window:
@@ -303,8 +297,9 @@ def _vectors(
 def _probe(
     table: Any, vector: Float32[np.ndarray, " dimensions"], probes: int, best: int, asked: str | None
 ) -> list[dict[str, Any]]:
-    """The nearest in so many partitions."""
-    scan = table.search(vector, vector_column_name="vector").distance_type("dot").nprobes(probes).refine_factor(REFINE)
+    """The nearest in so many partitions; 0: of all, compared as they are read, so that memory does not grow."""
+    scan = table.search(vector, vector_column_name="vector").distance_type("dot")
+    scan = scan.nprobes(probes).refine_factor(REFINE) if probes else scan.bypass_vector_index()
     scan = scan.select(["video", "number", *COLUMNS, "_distance"]).limit(best)
     found: list[dict[str, Any]] = (scan.where(asked, prefilter=True) if asked else scan).to_list()
     return found

@@ -1,6 +1,6 @@
 """Signs planted at known places: whether spotters say that they are there, and where; the published spotter and ours.
 
-    python bench/spotting.py DATA RUNS [SEEDS]
+    python bench/spotting.py DATA RUNS [SEEDS]  # 0: write down what was measured so far
     python bench/spotting.py DATA  # hands alone, that people timed: nothing is trained
 
 DATA holds `traduttore_asl`, `how2sign` and `boston104` (the shared data; without the first, signs are made up, and
@@ -303,14 +303,14 @@ def main(data: Path, runs: Path, seeds: int) -> None:
                 book.write_text(json.dumps(results))
                 some = {name: round(value, 1) for name, value in results[f"{row}, {seed}"]["joined"].items()}
                 print(seed, row, some, flush=True)
-    names = list(dict.fromkeys(name.rpartition(", ")[0] for name in results))
+    corpus = "traduttore_asl" if (data / "traduttore_asl").exists() else "synthetic signs"
     for table in next(iter(results.values())):
-        for row in names:
-            found = [results[f"{row}, {seed}"][table] for seed in range(seeds) if f"{row}, {seed}" in results]
+        for row in dict.fromkeys(name.rpartition(", ")[0] for name in results):
+            found = [own[table] for name, own in results.items() if name.rpartition(", ")[0] == row and table in own]
             for column in found[0]:
                 values = [one[column] for one in found]
-                corpus = f"{'traduttore_asl' if (data / 'traduttore_asl').exists() else 'synthetic signs'}, {table}"
-                record(f"{row}: {column}", float(np.mean(values)), "%", "", corpus, (min(values), max(values)))
+                between = (min(values), max(values)) if len(values) > 1 else None
+                record(f"{row}: {column}", float(np.mean(values)), "%", "", f"{corpus}, {table}", between)
 
 
 def asked_of(corpus: JoinedSigns, background: Sequence[Poses]) -> dict[str, list[Case]]:

@@ -10,7 +10,19 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from seasign.contact_sheet import DRAWN, HIGH, MOMENTS, WIDE, Card, clock, draw_poses, moments, render_sheet, shorten
+from seasign.contact_sheet import (
+    DRAWN,
+    HIGH,
+    MOMENTS,
+    WIDE,
+    Asked,
+    Card,
+    clock,
+    draw_poses,
+    moments,
+    render_sheet,
+    shorten,
+)
 from seasign.indexing import Match, Window
 from seasign.types import Poses
 from test_pose_descriptor import signing
@@ -55,12 +67,47 @@ def test_a_card_says_what_was_found_and_what_is_around_it():
     for words in (
         "heavy rain", "2 windows", "RAIN 0.75", "a/b.pose", "0:01.00 \u2013 0:02.00", "HEAVY · RAIN · NOW · GO",
         "“Rain tonight.”",
-        "Ada · 2026-11-21 · confidence 0.50", "“It rains.”", "IT · RAIN", "1:00.00 \u2013 1:02.50", "no words",
-        "1:00:00.00",
+        "Ada · 2026-11-21 · confidence 0.50", "“It rains.”", "IT · RAIN", "1:00.00 \u2013 1:02.50",
+        "3 d.eaf 1:00:00.00 \u2013 1:01:01.00 0.1",
     ):  # fmt: skip
         assert words in said, words
     assert ("a", {"href": "file:///a/b.mp4#t=1.00"}) in Words(page).tags
     assert "Nothing was found." in render_sheet("x", [])
+
+
+def test_what_says_nothing_is_titled_by_where_it_is_and_a_sentence_by_its_glosses():
+    bare = Card(Match("d.eaf", Window(60, 61, "sentence"), 0.1))
+    (title,) = re.findall("<h2.*?</h2>", render_sheet("x", [bare]))
+    assert "d.eaf<span><time>1:00.00</time>" in title
+    assert render_sheet("x", [bare]).count("d.eaf") == 1
+    page = render_sheet("x", [replace(bare, inside=("IT", "RAIN"))])
+    assert '<h2 class="sentence">IT · RAIN</h2>' in page
+    assert page.count("RAIN") == 1
+
+
+def test_a_signer_is_said_once():
+    own = " ".join(Words(render_sheet("x", [card(video="ada/news.npz", signer="ada", date="2026-11-21")])).texts)
+    assert own.count("ada") == 1
+    assert "2026-11-21 · confidence" in own
+    assert "ada · confidence" in render_sheet("x", [card(video="adam/news.npz", signer="ada")])
+
+
+def bars(page):
+    return [float(width) for width in re.findall(r'<rect width="(.*?)"', page)]
+
+
+def test_bars_rise_from_the_floor_to_the_best():
+    cards = [card(score=score) for score in (0.95, 0.92, 0.9, 0.85)]
+    assert bars(render_sheet("x", cards, floor=0.9)) == [100, 40, 0, 0]
+    assert bars(render_sheet("x", [card(score=score) for score in (-0.1, -0.2, -0.3)], floor=-0.3)) == [100, 50, 0]
+    assert bars(render_sheet("x", cards)) == bars(render_sheet("x", cards[:1], floor=0.95)) == []
+
+
+def test_what_was_looked_for_is_drawn_before_what_was_found():
+    page = render_sheet("x", [card(poses=signing(1))], asked=Asked("house.pose", signing(2), 0, 2))
+    assert page.count('<svg viewBox="0 0 400') == 2
+    said = " ".join(" ".join(Words(page).texts).split())
+    assert said.index("house.pose what was looked for") < said.index("RAIN 0.75")
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -107,6 +154,25 @@ def test_poses_are_drawn_as_large_wherever_the_signer_stands():
     assert "nan" not in drawn
 
 
+def test_the_trunk_hangs_straight_and_hands_that_hang_are_in_the_picture():
+    poses = signing(1)
+    at = {name: number for number, name in enumerate(poses.landmarks)}
+    left, right = (poses.xyz[:, at[f"POSE_LANDMARKS.{side}_SHOULDER"]] for side in ("LEFT", "RIGHT"))
+    width, middle = np.linalg.norm(left - right, axis=1).mean(), (left + right) / 2
+    low = poses.xyz.copy()
+    low[:, [number for name, number in at.items() if "HAND" in name]] = (middle + np.array([0, 2.0 * width, 0]))[
+        :, None
+    ]
+    drawn = draw_poses(replace(poses, xyz=low.astype(np.float32)), 0, 2)
+    tops = [number for name, number in at.items() if "HIP" in name]
+    low[:, tops] += np.random.default_rng(0).normal(0, width, (len(low), len(tops), 3))
+    assert draw_poses(replace(poses, xyz=low.astype(np.float32)), 0, 2) == drawn
+    assert max(one[:, 1].max() for one in points(drawn)) < HIGH
+    for polygon in ElementTree.fromstring(drawn).iter("polygon"):
+        (a, _), (b, _), (c, low), (d, deep) = (map(float, pair.split(",")) for pair in polygon.get("points").split())
+        assert (low, c + d) == (deep, pytest.approx(a + b, abs=0.2))
+
+
 def test_what_is_not_seen_is_not_drawn():
     poses = signing(2)
     blind = replace(poses, xyz=np.full_like(poses.xyz, np.nan))
@@ -129,7 +195,7 @@ def test_what_is_not_seen_is_not_drawn():
 
 
 def test_landmarks_are_named_once():
-    assert len(set(DRAWN)) == len(DRAWN) == 7 + 8 + 42
+    assert len(set(DRAWN)) == len(DRAWN) == 7 + 6 + 42
 
 
 @pytest.mark.parametrize(

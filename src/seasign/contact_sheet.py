@@ -18,8 +18,9 @@ from seasign.indexing import Match
 from seasign.types import Poses
 
 MOMENTS = 4  # pictures of one window
-WIDE, HIGH = 100, 120  # of a picture of poses, in its own units
-SCALE = 40.0  # of a shoulder's width in them
+WIDE, HIGH = 100, 132  # of a picture of poses, in its own units
+SCALE = 38.0  # of a shoulder's width in them
+NECK = 50.0  # where the middle of the shoulders is, from above: hands that hang down are seen
 _BODY = "POSE_LANDMARKS."
 _HANDS = {"left": "LEFT_HAND_LANDMARKS.", "right": "RIGHT_HAND_LANDMARKS."}
 _FINGERS = (
@@ -29,7 +30,6 @@ _FINGERS = (
         for finger in ("INDEX_FINGER", "MIDDLE_FINGER", "RING_FINGER", "PINKY")
     ),
 )
-_TRUNK = "LEFT_HIP LEFT_SHOULDER RIGHT_SHOULDER RIGHT_HIP"
 _ARMS = {side: (f"{side.upper()}_SHOULDER {side.upper()}_ELBOW {side.upper()}_WRIST",) for side in _HANDS}
 _SHOULDERS = (f"{_BODY}LEFT_SHOULDER", f"{_BODY}RIGHT_SHOULDER")
 _FACE = tuple(
@@ -39,7 +39,7 @@ _FACE = tuple(
 DRAWN = tuple(
     dict.fromkeys(
         [*_FACE]
-        + [f"{_BODY}{point}" for chain in (_TRUNK, *_ARMS["left"], *_ARMS["right"]) for point in chain.split()]
+        + [f"{_BODY}{point}" for chain in (*_ARMS["left"], *_ARMS["right"]) for point in chain.split()]
         + [f"{hand}{point}" for hand in _HANDS.values() for chain in ("WRIST", *_FINGERS) for point in chain.split()]
     )
 )  # the landmarks of a picture
@@ -56,12 +56,28 @@ class Card:
     signer: str | None = None
     date: str | None = None
     pictures: tuple[bytes, ...] = ()  # JPEG, in order of time
-    poses: Poses | None = None  # drawn where there are no pictures; seconds are those of the video
+    poses: Poses | None = None  # of the window alone; drawn where there are no pictures
     link: str | None = None  # to the video
 
 
-def render_sheet(title: str, cards: Sequence[Card], subtitle: str = "") -> str:
+@dataclass(frozen=True)
+class Asked:
+    """The sign that was looked for; it is drawn before what was found."""
+
+    name: str
+    poses: Poses
+    start: float  # seconds of the poses
+    end: float
+
+
+def render_sheet(
+    title: str, cards: Sequence[Card], subtitle: str = "", *, floor: float = np.nan, asked: Asked | None = None
+) -> str:
     """Draw what was found as one HTML document that needs no other file, in the order given.
+
+    Args:
+        floor: The score from which the bar of a score rises, up to that of the best: a usual score, since even what is
+            far has one; NaN: there are no bars.
 
     Nothing in it runs, and its content security policy forbids every request; texts are text whatever is in them.
     """
@@ -69,8 +85,9 @@ def render_sheet(title: str, cards: Sequence[Card], subtitle: str = "") -> str:
     policy = (
         f"default-src 'none'; img-src data:; style-src 'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'"
     )
-    most = max((card.match.score for card in cards if card.match.score == card.match.score), default=0.0)
-    body = "\n".join(_card(rank, card, most) for rank, card in enumerate(cards, 1)) or "<p>Nothing was found.</p>"
+    most = max((card.match.score for card in cards if card.match.score == card.match.score), default=np.nan)
+    body = "\n".join(_card(rank, card, floor, most) for rank, card in enumerate(cards, 1))
+    body = (_asked(asked) if asked else "") + (body or "<p>Nothing was found.</p>")
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -142,10 +159,7 @@ def _placed(
             middle = np.median((left + right)[both] / 2, axis=0)
             width = float(np.median(np.linalg.norm((left - right)[both], axis=1)))
     if width > 0:
-        by_shoulders: Float[np.ndarray, "frames landmarks 2"] = (frames - middle) * (SCALE / width) + [
-            WIDE / 2,
-            HIGH / 2,
-        ]
+        by_shoulders: Float[np.ndarray, "frames landmarks 2"] = (frames - middle) * (SCALE / width) + [WIDE / 2, NECK]
         return by_shoulders
     seen = frames[:, there].reshape(-1, 2)
     low, high = np.nanmin(seen, axis=0), np.nanmax(seen, axis=0)
@@ -172,15 +186,12 @@ def _figure(placed: Float[np.ndarray, "frames landmarks 2"], at: int, known: dic
 
 
 def _trunk(points: Float[np.ndarray, "landmarks 2"], known: dict[str, int]) -> str:
-    """Shoulders and hips; where hips are not seen, straight below the shoulders."""
+    """Shoulders, and a waist straight below them: where hips are is a guess in most videos, and it wobbles."""
     if any(name not in known for name in _SHOULDERS):
         return ""
     left, right = (points[known[name]] for name in _SHOULDERS)
-    below, down = [], np.array([0, 1.5 * SCALE])
-    for shoulder, name in (right, "RIGHT_HIP"), (left, "LEFT_HIP"):
-        hip = points[known[_BODY + name]] if _BODY + name in known else shoulder + down
-        below.append(shoulder + down if np.isnan(hip).any() else hip)
-    corners = np.array([left, right, *below])
+    waist, half = (left + right) / 2 + [0, 1.5 * SCALE], np.array([0.36 * (left - right)[0], 0])
+    corners = np.array([left, right, waist - half, waist + half])
     return "" if np.isnan(corners).any() else f'<polygon points="{_points(corners)}"/>'
 
 
@@ -212,7 +223,18 @@ def _points(way: Float[np.ndarray, "frames 2"]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in way)
 
 
-def _card(rank: int, card: Card, most: float) -> str:
+def _asked(asked: Asked) -> str:
+    """What was looked for, as a card without a rank."""
+    shown = draw_poses(asked.poses, asked.start, asked.end) or '<div class="none">no poses</div>'
+    return f"""<article class="asked">
+<div class="picture">{shown}</div>
+<h2>{escape(asked.name)}</h2>
+<p class="known">what was looked for</p>
+</article>
+"""
+
+
+def _card(rank: int, card: Card, floor: float, most: float) -> str:
     """One window: its pictures, what it says, where it is and how near."""
     match, window = card.match, card.match.window
     if card.pictures:
@@ -223,28 +245,40 @@ def _card(rank: int, card: Card, most: float) -> str:
     else:
         shown = draw_poses(card.poses, window.start, window.end) if card.poses is not None else ""
     shown = shown or '<div class="none">no poses, no video</div>'
-    said = escape(window.gloss or "") or "<i>no gloss</i>"
+    where = escape(shorten(match.video))
+    where = f'<a href="{escape(card.link)}">{where}</a>' if card.link else where
+    where = f"{where}<span><time>{clock(window.start)}</time> &ndash; <time>{clock(window.end)}</time></span>"
+    said, own = escape(window.gloss or ""), (window.gloss or "?",)
     if window.kind == "sentence":
-        said = f"“{escape(window.text)}”" if window.text else "<i>no words</i>"
-    own = (window.gloss or "?",) if window.kind == "sign" else card.inside
-    around = [*map(escape, card.before), f"<b>{' · '.join(map(escape, own))}</b>", *map(escape, card.after)]
-    line = f'<p class="glosses">{" · ".join(around)}</p>' if card.before or card.after or card.inside else ""
-    quote = f'<p class="quote">“{escape(window.text)}”</p>' if window.kind == "sign" and window.text else ""
-    where = f'<a href="{escape(card.link or "")}">{escape(shorten(match.video))}</a>'
-    where = where if card.link else escape(shorten(match.video))
-    sure = None if window.confidence is None else f"confidence {window.confidence:.2f}"
-    known = " · ".join(escape(one) for one in (card.signer, card.date, sure) if one)
-    score = ""
-    if match.score == match.score:
-        share = max(0.0, match.score / most) if most > 0 else 0.0
-        bar = '<svg class="bar" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'
-        bar += f'<rect class="rail" width="100" height="4"/><rect width="{100 * share:.1f}" height="4"/></svg>'
-        score = f'<p class="score">{match.score:.4g}{bar}</p>'
+        said, own = f"“{escape(window.text)}”" if window.text else " · ".join(map(escape, card.inside)), card.inside
+    around = [*map(escape, card.before), *(f"<b>{escape(one)}</b>" for one in own), *map(escape, card.after)]
+    more = card.before or card.after or (card.inside and window.text)
+    known = [
+        None if match.video.startswith(f"{card.signer}/") else card.signer,
+        card.date,
+        None if window.confidence is None else f"confidence {window.confidence:.2f}",
+    ]
+    lines = [
+        f'<h2 class="{window.kind if said else "where"}">{said or where}</h2>',
+        _score(match.score, floor, most),
+        f'<p class="where">{where}</p>' if said else "",
+        f'<p class="glosses">{" · ".join(around)}</p>' if more else "",
+        f'<p class="quote">“{escape(window.text)}”</p>' if window.kind == "sign" and window.text else "",
+        f'<p class="known">{" · ".join(escape(one) for one in known if one)}</p>',
+    ]
     return f"""<article>
 <div class="picture">{shown}<span class="rank">{rank}</span></div>
-<h2 class="{window.kind}">{said}</h2>
-{score}
-<p class="where">{where}<span><time>{clock(window.start)}</time> &ndash; <time>{clock(window.end)}</time></span></p>
-{line}{quote}
-<p class="known">{known}</p>
+{"".join(filter(None, lines))}
 </article>"""
+
+
+def _score(score: float, floor: float, most: float) -> str:
+    """A score, and how far it stands above the floor beside the best; nothing where nothing was compared."""
+    if np.isnan(score):
+        return ""
+    bar = ""
+    if most > floor:
+        share = min(1.0, max(0.0, (score - floor) / (most - floor)))
+        bar = '<svg class="bar" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'
+        bar += f'<rect class="rail" width="100" height="4"/><rect width="{100 * share:.1f}" height="4"/></svg>'
+    return f'<p class="score">{score:.4g}{bar}</p>'

@@ -1,6 +1,7 @@
 """Videos and what lies beside them, as a CSV or a folder lists them: poses, embeddings, signs, subtitles."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -74,32 +75,62 @@ def read_folder(path: Path) -> tuple[Listed, ...]:
     """
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; it should hold videos, poses, or embeddings of signs")
+    visible = (
+        file
+        for file in sorted(path.rglob("*"))
+        if not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
+    listed = _gather(path, visible)
+    if not listed:
+        raise InputError(f"{path}: holds no videos, poses ({' '.join(POSES)}) or annotations ({' '.join(TIERS)})")
+    return listed
+
+
+def read_one(path: Path) -> Listed:
+    """The video that a file is of, with what lies beside it under the same name; no other file is looked at.
+
+    Raises:
+        InputError: There are two files of one kind for it.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    own = _stem(path)[0]
+    (one,) = _gather(path.parent, (file for file in sorted(path.parent.iterdir()) if _stem(file)[0] == own))
+    return one
+
+
+def _stem(path: Path) -> tuple[Path, int]:
+    """What the files of one video have in common, and how good a file is among those of its kind."""
+    rank = next((rank for rank, inner in enumerate(BETTER) if inner and path.stem.endswith(inner)), 0)
+    return path.with_name(path.stem.removesuffix(BETTER[rank])), rank
+
+
+def _gather(folder: Path, files: Iterable[Path]) -> tuple[Listed, ...]:
+    """Videos, of files that are in a folder."""
     groups: dict[Path, dict[str, dict[int, Path]]] = defaultdict(lambda: defaultdict(dict))
-    for file in sorted(path.rglob("*")):
+    for file in files:
         suffix = file.suffix.lower()
         kind = next((kind for kind, suffixes in KINDS.items() if suffix in suffixes), None)
-        if kind is None or not file.is_file() or any(part.startswith(".") for part in file.relative_to(path).parts):
+        if kind is None or not file.is_file():
             continue
         if suffix in EMBEDDINGS and holds_embeddings(file):
             kind = "embeddings"
-        rank = next((rank for rank, inner in enumerate(BETTER) if inner and file.stem.endswith(inner)), 0)
-        there = groups[file.with_name(file.stem.removesuffix(BETTER[rank]))][kind]
+        stem, rank = _stem(file)
+        there = groups[stem][kind]
         if rank in there and kind != "video":
             raise InputError(f"{file}: is of the same video as {there[rank].name}; keep one of them")
         there.setdefault(rank, file)
     listed = []
     for kinds in groups.values():
-        files = {kind: ranked[max(ranked)] for kind, ranked in kinds.items()}
-        leading = next((files[kind] for kind in ("poses", "embeddings", "video") if kind in files), None)
-        if leading is None and files.get("signs", path).suffix.lower() in TIERS:
-            leading = files["signs"]
+        best = {kind: ranked[max(ranked)] for kind, ranked in kinds.items()}
+        leading = next((best[kind] for kind in ("poses", "embeddings", "video") if kind in best), None)
+        if leading is None and best.get("signs", folder).suffix.lower() in TIERS:
+            leading = best["signs"]
         if leading is not None:
-            inner = leading.relative_to(path)
+            inner = leading.relative_to(folder)
             signer = inner.parts[0] if len(inner.parts) > 1 else None
-            video, poses, embeddings, signs, subtitles = map(files.get, KINDS)
+            video, poses, embeddings, signs, subtitles = map(best.get, KINDS)
             listed.append(Listed(inner.as_posix(), video, poses, embeddings, signs, subtitles, signer))
-    if not listed:
-        raise InputError(f"{path}: holds no videos, poses ({' '.join(POSES)}) or annotations ({' '.join(TIERS)})")
     return tuple(listed)
 
 
@@ -116,4 +147,10 @@ def check_date(where: str, text: str | None) -> str | None:
 
 
 def _file(where: str, folder: Path, name: str | None, kinds: dict[str, str]) -> Path | None:
-    return None if name is None else find_file(where, folder / name, kinds)
+    if name is None:
+        return None
+    if not Path(name).suffix:
+        raise InputError(
+            f"{where}: {name!r} names no file; write it with its suffix, such as {name}{next(iter(kinds))}"
+        )
+    return find_file(where, folder / name, kinds)

@@ -18,7 +18,7 @@ from seasign.indexing import Match
 from seasign.types import Poses
 
 MOMENTS = 4  # pictures of one window
-WIDE, HIGH = 100, 132  # of a picture of poses, in its own units
+WIDE, HIGH = 100, 140  # of a picture of poses, in its own units
 SCALE = 38.0  # of a shoulder's width in them
 NECK = 50.0  # where the middle of the shoulders is, from above: hands that hang down are seen
 _BODY = "POSE_LANDMARKS."
@@ -56,7 +56,7 @@ class Card:
     signer: str | None = None
     date: str | None = None
     pictures: tuple[bytes, ...] = ()  # JPEG, in order of time
-    poses: Poses | None = None  # of the window alone; drawn where there are no pictures
+    poses: Poses | None = None  # drawn where there are no pictures; seconds are those of the video
     link: str | None = None  # to the video
 
 
@@ -248,9 +248,10 @@ def _card(rank: int, card: Card, floor: float, most: float) -> str:
     where = escape(shorten(match.video))
     where = f'<a href="{escape(card.link)}">{where}</a>' if card.link else where
     where = f"{where}<span><time>{clock(window.start)}</time> &ndash; <time>{clock(window.end)}</time></span>"
-    said, own = escape(window.gloss or ""), (window.gloss or "?",)
+    own = (window.gloss or "?",) if window.kind == "sign" else card.inside
+    said = escape(window.gloss or "")
     if window.kind == "sentence":
-        said, own = f"“{escape(window.text)}”" if window.text else " · ".join(map(escape, card.inside)), card.inside
+        said = f"“{escape(window.text)}”" if window.text else " · ".join(map(escape, card.inside))
     around = [*map(escape, card.before), *(f"<b>{escape(one)}</b>" for one in own), *map(escape, card.after)]
     more = card.before or card.after or (card.inside and window.text)
     known = [

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,43 @@ def test_what_has_not_changed_is_passed_over_and_what_has_is_said_and_made_anew(
     assert "changed or gone since indexed" in run("search", indexed, "snow", "-n", 1).stderr
 
 
+def test_what_a_manifest_or_an_option_says_otherwise_is_a_change(tmp_path):
+    seasign.write(tmp_path / "one.pose", signing(1))
+    command = ("index", tmp_path / "all.csv", "--out", tmp_path / "index", "--embedder", "pose-descriptor", "--json")
+    for gloss in "ONE", "TWO":
+        (tmp_path / "all.csv").write_text(f"poses,gloss\none.pose,{gloss}\n")
+        assert json.loads(run(*command).stdout)["indexed"] == {"one.pose": 2}
+        assert [hit["gloss"] for hit in hits(tmp_path / "index", "--gloss", "*")] == [gloss]
+    assert json.loads(run(*command).stdout)["unchanged"] == ["one.pose"]
+    seasign.write(tmp_path / "story.eaf", {"SIGN": STORY, "OLD": [Cue(0, 9, "delivered")], "SUBTITLE_ALIGNED": CUES})
+    command = ("index", tmp_path / "story.eaf", "--out", tmp_path / "two", "--embedder", "gloss-text")
+    for options, text in ((), "Heavy rain tonight."), (("--subtitle-tier", "OLD"), "delivered"):
+        assert run(*command, *options).exit_code == 0
+        assert hits(tmp_path / "two", "rain", "--kind", "sentence")[0]["text"] == text
+
+
+def test_poses_are_kept_of_a_video_as_it_is_and_are_no_video_of_the_corpus(tmp_path, monkeypatch):
+    film, asked = tmp_path / "news.mp4", []
+
+    def estimate(video, **_):
+        asked.append(video)
+        about = {"video": {"name": video.name, "bytes": video.stat().st_size}}
+        return replace(signing(len(asked)), provenance=about)
+
+    monkeypatch.setattr(seasign, "estimate_poses", estimate)
+    command = ("index", tmp_path, "--out", tmp_path / "index", "--embedder", "pose-descriptor", "--json")
+    for number in 1, 2:
+        film.write_bytes(b"a film" * number)
+        for key in "indexed", "unchanged":
+            done = run(*command)
+            assert done.exit_code == 0, done.stderr
+            assert list(json.loads(done.stdout)[key]) == ["news.mp4"]
+            assert json.loads(done.stdout)["videos"] == 1
+        assert asked == [film] * number
+    run("search", tmp_path / "index", "--kind", "sign", "--sheet", tmp_path / "sheet.html")
+    assert 'class="left' in (tmp_path / "sheet.html").read_text(encoding="utf-8")
+
+
 def test_a_video_can_be_forgotten(indexed):
     done = run("index", "--out", indexed, "--delete", "story.eaf")
     assert done.stdout.splitlines()[0].split() == ["deleted", "1", "videos"]
@@ -201,6 +239,7 @@ def test_a_still_is_the_frame_shown_at_that_time(tmp_path):
         (("search", "{index}"), 2, "give a TEXT to look for, --like, --gloss or another filter"),
         (("search", "{index}", "rain", "--like", "x.pose"), 2, "give a TEXT to look for, or --like"),
         (("search", "{index}", "rain", "--since", "soon"), 1, "--since: 'soon' is no day; write 2026-11-21"),
+        (("search", "{index}", "rain", "--least-confidence", "nan"), 2, "is not a finite number"),
         (("search", "{index}", "rain", "-o", "hits.txt"), 1, "cannot write hits there; name it *.csv *.json"),
         (("search", "{index}", "rain", "-o", "{index}/index.json"), 1, "is an input too; write hits to another file"),
         (("search", "{index}", "rain", "--sheet", "page.pdf"), 1, "cannot write the contact sheet there"),

@@ -23,6 +23,8 @@ from seasign.models.gloss_text import GlossText
 from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.types import Cue, Embeddings, InputError, Poses, Sign
 
+SETTINGS = ("segmenter", "decoder", "thresholds", "sign_tier", "subtitle_tier")  # that windows depend on
+
 
 @click.command()
 @click.argument("corpus", type=EXISTING, required=False, metavar="[MANIFEST_OR_FOLDER]")
@@ -58,7 +60,7 @@ def index(
     """
     if corpus is None and not gone:
         raise click.UsageError("give a MANIFEST_OR_FOLDER, or a VIDEO to --delete")
-    listed = _listed(corpus) if corpus else ()
+    listed = [one for one in _listed(corpus) if not _lies_in(one, where)] if corpus else []
     store = seasign.open_index(where, create=corpus is not None)
     for name in gone:
         if not store.delete(name):
@@ -77,7 +79,7 @@ def index(
                 if made is None:
                     unchanged.append(one.name)
                     continue
-                found = way.read(one)
+                found = way.read(one, made)
             except (InputError, OSError) as error:
                 named = isinstance(error, OSError) and f"{error.filename}: {error.strerror}"
                 failed[one.name] = named or str(error)
@@ -100,13 +102,19 @@ def _listed(corpus: Path) -> tuple[Listed, ...]:
     if suffix in EMBEDDINGS and holds_embeddings(corpus):
         return (Listed(corpus.name, embeddings=corpus),)
     if suffix in (*POSES, *VIDEOS, *TIERS):
-        beside = [
-            one for one in read_folder(corpus.parent) if corpus in (one.poses, one.video, one.embeddings, one.signs)
-        ]
-        return tuple(beside)
+        for one in read_folder(corpus.parent):
+            if corpus in (one.poses, one.video, one.embeddings, one.signs):
+                return (one,)
+        raise InputError(f"{corpus}: another file of its name goes before it; index that, or list it in a manifest")
     if suffix == ".csv":
         return read_manifest(corpus)
     raise InputError(f"{corpus}: is no folder and no manifest (.csv); nor a video, poses or embeddings")
+
+
+def _lies_in(one: Listed, where: str) -> bool:
+    """Whether it is one of the files that an index keeps for itself."""
+    path = one.poses or one.embeddings or one.video or one.signs
+    return path is not None and "://" not in where and path.resolve().is_relative_to(Path(where).resolve())
 
 
 @dataclass(frozen=True)
@@ -128,19 +136,19 @@ class _Way:
             raise InputError(f"{one.name}: the index has another video of this name, {other}: rename one")
         before = {file.path: file for file in known.files} if known else {}
         files = tuple(stamp(path, before.get(str(path))) for path in paths)
-        made = json.dumps({key: str(self.given[key]) for key in ("segmenter", "decoder", "thresholds", "sign_tier")})
+        made = json.dumps({"gloss": one.gloss} | {key: str(self.given[key]) for key in SETTINGS})
         film = str(one.video.resolve()) if one.video else None
         video = Video(one.name, one.signer, one.date, files, film, made)
         return None if known is not None and _plain(known) == _plain(video) else video
 
-    def read(self, one: Listed) -> tuple[tuple[Sign, ...], tuple[Cue, ...], dict[str, Any]]:
+    def read(self, one: Listed, made: Video) -> tuple[tuple[Sign, ...], tuple[Cue, ...], dict[str, Any]]:
         """The signs and cues of a video, and what their vectors come from."""
         cues = self._cues(one)
         if one.embeddings:
             embeddings, signs = read_signs_embedded(one.embeddings)
             return signs, cues, {"embeddings": embeddings}
         embedder = self._embedder(one)
-        poses = self._poses(one, landmarks_of(embedder))
+        poses = self._poses(one, made, landmarks_of(embedder))
         signs = self._signs(one, poses)
         if not signs:
             raise InputError(f"{one.name}: nobody signs in it; leave it out")
@@ -153,7 +161,7 @@ class _Way:
             raise InputError(f"{one.name}: say with --embedder what its signs are embedded with")
         return by_space(self.where, self.store.space)
 
-    def _poses(self, one: Listed, landmarks: Sequence[str]) -> Poses | None:
+    def _poses(self, one: Listed, made: Video, landmarks: Sequence[str]) -> Poses | None:
         """Those that there are, or those that are estimated and kept in the index; None: nobody looks at them."""
         if one.poses:
             needed = landmarks or not (one.signs or one.gloss)
@@ -161,7 +169,7 @@ class _Way:
         if one.video and (landmarks or not one.signs):
             if "://" in self.where:
                 raise InputError(f"{one.video}: estimate its poses first: seasign estimate-poses")
-            keep = Path(self.where) / "poses" / f"{one.name.replace('/', '+')}.pose"
+            keep = kept_poses(self.where, made)
             keep.parent.mkdir(exist_ok=True)
             with ExitStack() as done:
                 return poses_in(one.video, {**self.given, "poses": keep}, keep, self.quiet, done, landmarks)
@@ -207,6 +215,11 @@ def by_space(where: object, space: str) -> seasign.Embedder:
         if known.space == space:
             return known
     raise InputError(f"{where}: is of the space {space!r}: say with --embedder where its embedder is")
+
+
+def kept_poses(where: str, video: Video) -> Path:
+    """Where an index keeps what was estimated of a video as it is now."""
+    return Path(where) / "poses" / f"{Path(video.name).stem}.{video.files[0].sha256[:16]}.pose"
 
 
 def stamp(path: Path, known: File | None = None) -> File:

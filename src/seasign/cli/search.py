@@ -17,8 +17,8 @@ import numpy as np
 import seasign
 from seasign import jobs
 from seasign.cli.embed import NAME, TAGS, WHAT, choose_embedder, landmarks_of
-from seasign.cli.index import by_space, has_changed
-from seasign.cli.options import EXISTING, JSON, QUIET
+from seasign.cli.index import by_space, has_changed, kept_poses
+from seasign.cli.options import EXISTING, JSON, QUIET, Number
 from seasign.contact_sheet import DRAWN, Card, clock, moments, shorten
 from seasign.corpora.videos import check_date
 from seasign.embedding import compare
@@ -56,7 +56,7 @@ FEW = 10  # queries from which on an interval is about as wide as it should be
 @click.option(
     "--least-confidence",
     "least",
-    type=float,
+    type=Number(),
     metavar="SCORE",
     help="Index: signs that whoever found them is so sure of.",
 )
@@ -270,8 +270,11 @@ def _pictured(card: Card, where: str, video: Video | None, frames: bool) -> Card
     films = [Path(video.film)] if video.film else [path.with_suffix(suffix) for suffix in (path.suffix, *VIDEOS)]
     film = next((one for one in films if one.suffix.lower() in VIDEOS and one.is_file()), None)
     link = f"{film.as_uri()}#t={window.start:.2f}" if film else None
-    kept = Path(where) / "poses" / f"{card.match.video.replace('/', '+')}.pose"
-    files = [one for one in (path, path.with_suffix(".pose"), kept) if one.suffix.lower() in POSES and one.is_file()]
+    files = [
+        one
+        for one in (path, path.with_suffix(".pose"), kept_poses(where, video))
+        if one.suffix.lower() in POSES and one.is_file()
+    ]
     seen = next((one for one in files if not holds_embeddings(one)), None)
     try:
         if film and (frames or seen is None):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,8 @@ from seasign import checkpoints
 from seasign.formats import eaf
 from seasign.spotting import Spot, is_right
 from seasign.training.concatenation import concatenate
-from seasign.types import Cue, Sign
+from seasign.translation import cut
+from seasign.types import Cue, Embeddings, Sign, Span
 
 ORDER = ("rain", "sun", "house", "thank you", "tree", "rain", "sun")
 SEEDS = {"rain": 0, "sun": 1, "house": 2, "thank you": 3, "tree": 4, "snow": 5}
@@ -46,7 +48,7 @@ def folder(tmp_path_factory):
 def spots(*arguments):
     found = run("spot", *arguments, "--json")
     assert found.exit_code == 0, found.stderr
-    return json.loads(found.stdout)["spots"]
+    return json.loads(found.stdout)["signs"]
 
 
 def places(folder, word, name="story"):
@@ -66,8 +68,8 @@ def places(folder, word, name="story"):
 def test_a_sign_is_found_wherever_it_is_signed(folder, query):
     found = spots(*(part.format(folder) for part in query), folder / "story.npz")
     assert all(is_right(Sign(one["start"], one["end"]), places(folder, "rain")) for one in found[:2])
-    assert found[0]["probability"] > 0.5
-    assert all(one["probability"] >= 0.1 for one in found)
+    assert found[0]["score"] > 0.5
+    assert all(one["score"] >= 0.1 for one in found)
 
 
 def test_a_part_in_seconds_is_looked_for(folder):
@@ -84,17 +86,64 @@ def test_several_inputs_are_ranked_together_and_named(folder):
     found = run("spot", folder / "dictionary" / "snow_1.npz", folder / "corpus", folder / "story.npz", "-n", 3)
     assert found.exit_code == 0, found.stderr
     head, first, *_ = found.stdout.splitlines()
-    assert head.split() == ["rank", "from", "to", "probability", "score", "file"]
+    assert head.split() == ["rank", "from", "to", "probability", "similarity", "file"]
     assert first.split()[0] == "1"
     assert first.endswith("two.npz")
     assert len(spots("snow", "--embedder", f"dictionary:{folder}/dictionary", folder / "corpus", "-n", 1)) == 1
 
 
 def test_videos_shorter_than_the_query_are_passed_over_among_others(folder, tmp_path):
-    seasign.write(tmp_path / "short.npz", signed(0, 0.1)[0])
-    found = run("spot", folder / "dictionary" / "rain_1.npz", tmp_path / "short.npz", folder / "story.npz")
+    short = tmp_path / "short.npz"
+    seasign.write(short, cut(signed(0)[0], Span(0.4, 0.8)))
+    query = [folder / "dictionary" / "rain_1.npz", short, folder / "story.npz"]
+    found = run("spot", *query)
     assert found.exit_code == 0
-    assert "1 of 2 videos are shorter than the query, and are passed over" in found.stderr
+    assert re.search(
+        rf"1 of 2 videos is shorter than the query \(\d\.\d\d s\), and is passed over: {short}\n", found.stderr
+    )
+    assert json.loads(run("spot", *query, "--json").stdout)["passed_over"] == [str(short)]
+
+
+def test_a_query_is_measured_by_its_sign(folder, tmp_path):
+    clip, span = signed(0)
+    video = replace(clip, xyz=clip.xyz[:38], confidence=clip.confidence[:38])
+    assert span.duration < video.duration < clip.duration
+    seasign.write(tmp_path / "clip.npz", clip)
+    seasign.write(tmp_path / "video.npz", video)
+    assert is_right(Sign(*list(spots(tmp_path / "clip.npz", tmp_path / "video.npz")[0].values())[1:3]), [span])
+
+
+def test_a_part_of_hardly_a_sign_is_warned_of_once_and_one_frame_is_refused(folder):
+    found = run("spot", f"{folder / 'story.npz'}#1.0-1.12", folder / "story.npz", folder / "corpus")
+    assert found.exit_code == 0
+    assert found.stderr.count("lasts 0.12 s, and hardly a sign is as short") == 1
+    refused = run("spot", f"{folder / 'story.npz'}#1.0-1.04", folder / "story.npz")
+    assert refused.exit_code == 1
+    assert "is a single frame, and a sign moves: name all of it" in refused.stderr
+
+
+def test_folders_below_are_looked_at_and_no_file_twice(folder, tmp_path):
+    (tmp_path / "corpus" / "ada").mkdir(parents=True)
+    (tmp_path / "corpus" / ".trash").mkdir()
+    story = tmp_path / "corpus" / "ada" / "story.npz"
+    seasign.write(story, seasign.read_poses(folder / "story.npz"))
+    seasign.write(tmp_path / "corpus" / ".trash" / "old.npz", seasign.read_poses(folder / "story.npz"))
+    seasign.write(story.with_name("story.signs.npz"), Embeddings(np.ones((1, 2), np.float32), "two"))
+    query = folder / "dictionary" / "rain_1.npz"
+    once = spots(query, story)
+    assert once
+    assert spots(query, tmp_path / "corpus", story, tmp_path / "corpus" / "ada" / ".." / "ada") == once
+
+
+def test_a_gloss_is_looked_up_in_the_poses_of_its_video(folder, tmp_path):
+    for name, inner in ("story.npz", ""), ("story.eaf", ".signs"):
+        (tmp_path / f"story{inner}{name[5:]}").write_bytes((folder / name).read_bytes())
+    assert spots(f"{tmp_path / 'story.signs.eaf'}#rain", tmp_path / "story.npz")
+
+
+def test_a_tier_that_is_missing_is_named_with_its_option(folder):
+    failed = run("spot", f"{folder / 'story.eaf'}#rain", folder / "story.npz", "--tier", "GLOSS")
+    assert failed.stderr.endswith("no tier 'GLOSS': choose one of 'SIGN', by --tier\n")
 
 
 def test_what_is_written_is_read_again(folder, tmp_path):
@@ -103,8 +152,10 @@ def test_what_is_written_is_read_again(folder, tmp_path):
     for name in "spots.csv", "spots.json":
         assert run("spot", *query, "-o", tmp_path / name).stdout.endswith(f"wrote     {tmp_path / name}\n")
         signs = seasign.read_signs(tmp_path / name)
-        assert [sign.score for sign in signs] == pytest.approx([one["probability"] for one in found], abs=1e-4)
+        assert [sign.score for sign in signs] == pytest.approx([one["score"] for one in found], abs=1e-4)
         assert {sign.gloss for sign in signs} == {"rain"}
+    (*written,) = json.loads((tmp_path / "spots.json").read_text())["signs"]
+    assert [one.keys() - {"file"} for one in found] == [one.keys() for one in written]
     run("spot", *query, "-o", tmp_path / "all.csv", folder / "corpus")
     assert (tmp_path / "all.csv").read_text().splitlines()[0] == "start,end,gloss,score,similarity,file"
 
@@ -116,11 +167,15 @@ def test_an_elan_file_gets_a_tier_beside_others_and_a_query_is_never_written_to(
     assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
     assert "is an input too" in refused.stderr
     (tmp_path / "own.eaf").write_bytes(before)
-    assert run("spot", *query, "-n", 2, "-o", tmp_path / "own.eaf").exit_code == 0
+    done = run("spot", *query, "-n", 2, "-o", tmp_path / "own.eaf")
+    assert done.stdout.endswith(f"wrote     {tmp_path / 'own.eaf'}: tiers SPOT and SPOT_CONFIDENCE\n")
     tiers = seasign.read(tmp_path / "own.eaf")
     assert [sign.gloss for sign in tiers["SIGN"]] == list(ORDER)
-    assert sorted(str(sign.gloss).split()[0] for sign in tiers["SPOT"]) == ["rain", "rain"]
-    assert all(0 < float(str(sign.gloss).split()[1]) <= 1 for sign in tiers["SPOT"])
+    assert [sign.gloss for sign in tiers["SPOT"]] == ["rain", "rain"]
+    assert [sign.start for sign in tiers["SPOT_CONFIDENCE"]] == [sign.start for sign in tiers["SPOT"]]
+    assert all(0 < float(sign.gloss) <= 1 for sign in tiers["SPOT_CONFIDENCE"])
+    (tmp_path / "own.npz").write_bytes((folder / "story.npz").read_bytes())
+    assert spots(f"{tmp_path / 'own.eaf'}#rain", folder / "story.npz", "--tier", "SPOT")
     assert eaf.validate(tmp_path / "own.eaf") == []
     assert (folder / "story.eaf").read_bytes() == before
 
@@ -154,7 +209,15 @@ def test_a_space_without_a_calibration_ranks_and_states_no_probability(folder):
         f"dictionary:{folder}/dictionary",
     ]
     stated = spots(*query, "--spotter", "windows", "--calibration=-1,2")
-    assert stated[0]["probability"] == pytest.approx(1 / (1 + math.exp(1 - 2 * stated[0]["score"])))
+    assert stated[0]["score"] == pytest.approx(1 / (1 + math.exp(1 - 2 * stated[0]["similarity"])))
+
+
+@pytest.mark.parametrize("least", [["--words-of", "story.vtt"], ["dictionary/rain_1.npz", "--least", 0.3]])
+def test_what_is_probable_needs_a_calibration_and_one_line_says_how(folder, monkeypatch, least):
+    monkeypatch.chdir(folder)
+    failed = run("spot", *least, "story.npz", "corpus", "--embedder", "gloss-text")
+    assert (failed.exit_code, failed.stdout, failed.stderr.count("\n")) == (1, "", 1)
+    assert failed.stderr.endswith("this embedder is not calibrated: give --calibration A,B\n")
 
 
 @pytest.mark.parametrize(
@@ -179,6 +242,11 @@ def test_a_space_without_a_calibration_ranks_and_states_no_probability(folder):
         (["dictionary/rain_1.npz", "empty"], 1, "empty: there are no poses in this folder"),
         (["--words-of", "story.vtt", "story.npz"], 1, "--words-of looks for words, and words need --embedder"),
         (["--words-of", "story.vtt", "--example", "story.npz", "story.npz"], 2, "give --example or --words-of"),
+        (["--words-of", "fog.vtt", "story.npz", "--embedder", "dictionary:dictionary"], 1,
+         "fog.vtt: none of its 2 words is among the 6 of the dictionary"),
+        (["dictionary/rain_1.npz", "story.npz", "--calibration", "1"], 2, "'1' is not two numbers, the second above 0"),
+        (["dictionary/rain_1.npz", "story.npz", "--calibration", "a,b"], 2, "'a,b' is not two numbers"),
+        (["dictionary/rain_1.npz", "story.npz", "--calibration", "1,-2"], 2, "'1,-2' is not two numbers"),
         (["--example", "rain", "story.npz"], 1, "rain: is no example of a sign"),
         (["dictionary/rain_1.npz", "story.npz", "--margin", 1], 2, "--margin and --vocabulary go with --words-of"),
         (["dictionary/rain_1.npz", "story.npz", "corpus", "-o", "x.eaf"], 1, "an ELAN file is of one video"),
@@ -190,6 +258,7 @@ def test_a_space_without_a_calibration_ranks_and_states_no_probability(folder):
 def test_what_cannot_be_looked_for_is_one_line(folder, monkeypatch, arguments, code, says):
     monkeypatch.chdir(folder)
     (folder / "empty").mkdir(exist_ok=True)
+    seasign.write(folder / "fog.vtt", [Cue(1, 2, "Thick fog.")])
     (folder / "alone.eaf").write_bytes((folder / "story.eaf").read_bytes())
     clip = signed(0)[0]
     hands = [number for number, name in enumerate(clip.landmarks) if "HAND" in name]
@@ -218,7 +287,7 @@ def test_a_network_looks_when_its_folder_is_given_and_one_that_looks_for_nothing
     monkeypatch.setattr(checkpoints, "load", lambda name: Everywhere() if name == "net" else object())
     for query in "rain", folder / "dictionary" / "rain_1.npz":
         (found,) = spots(query, folder / "story.npz", "--spotter", "net")
-        assert (found["end"], found["score"]) == (1.0, 2.0)
+        assert (found["end"], found["similarity"]) == (1.0, 2.0)
     refused = run("spot", "rain", folder / "story.npz", "--spotter", "other")
     assert refused.stderr == "error: other: looks for no query; if it knows words, give it as --embedder\n"
 

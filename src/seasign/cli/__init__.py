@@ -58,6 +58,8 @@ class Commands(click.Group):
         ctx.obj = warned = []
 
         def show(message: Warning | str, *_: Any) -> None:
+            if str(message) in warned:
+                return  # once is enough, however many files it is of
             warned.append(str(message))
             click.echo(f"warning: {message}", err=True)
 
@@ -70,7 +72,8 @@ class Commands(click.Group):
                 line = str(error)
                 if ": no tier " in line and ": choose one of " in line:
                     named = self.commands[ctx.invoked_subcommand or ""].params
-                    line += f", by {' or '.join(it.opts[0] for it in named if (it.name or '').endswith('_tier'))}"
+                    tiers = [it.opts[0] for it in named if (it.name or "").endswith("tier")]
+                    line += f", by {' or '.join(tiers)}" * (bool(tiers) and ", by --" not in line)
             except BrokenPipeError:  # whoever read has had enough, as `head` has
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has nowhere to go
                 ctx.exit(1)

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -134,6 +134,11 @@ ESTIMATION = [
     click.option("--static", is_flag=True, help="Look for the signer anew in every frame: a few more hands are found."),
     click.option("--python", type=EXISTING, help="A Python that has mediapipe==0.10.21, if this one has not."),
 ]
+
+
+def wrote(output: Path, tiers: Collection[str] = ()) -> str:
+    """The line that says what was written; of an ELAN file, on which tiers."""
+    return f"wrote     {output}" + (f": tiers {' and '.join(tiers)}" if tiers else "")
 
 
 def preset_files() -> list[Path]:

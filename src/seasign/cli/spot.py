@@ -15,15 +15,17 @@ import click
 import seasign
 from seasign import checkpoints, jobs
 from seasign.cli.embed import TAGS, choose_embedder, without_markup
-from seasign.cli.options import ESTIMATION, EXISTING, JSON, QUIET, Number, Pair, options
+from seasign.cli.options import ESTIMATION, EXISTING, JSON, QUIET, Number, options, wrote
 from seasign.cli.signing import is_video, poses_in
-from seasign.formats import POSES, TABLES, TIERS, VIDEOS
+from seasign.corpora.videos import BETTER
+from seasign.formats import EMBEDDINGS, POSES, TABLES, TIERS, VIDEOS
+from seasign.formats.npz import holds_embeddings
 from seasign.formats.words import read_vocabulary
 from seasign.models.dictionary import clips_in
 from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.models.subsequence_dtw import SubsequenceDtw
 from seasign.segmentation import in_poses, in_video
-from seasign.spotting import EmbeddingWindows, Query, Spotter, check_hands, spot_words
+from seasign.spotting import EmbeddingWindows, Query, Spotter, check_example, shortest, spot_words
 from seasign.types import Cue, InputError, InputWarning, Poses, Sign, Span, plain_values
 
 WHOLE = PoseDescriptor(raised=1.0)  # windows hold no raising and lowering of hands
@@ -31,7 +33,27 @@ WINDOWS = (-35.2, 36.7)  # the calibration of windows of these, on the data of t
 LEAST = 0.1  # probability of what is shown, unless told
 FILES = (*POSES, *VIDEOS, *TIERS)
 CLIP = "clip.pose, clip.pose#1.2-1.9 or story.eaf#HOUSE"
+SHOWN = 5  # files that a warning names
 Row = tuple[Path, Sign, float]  # a file, a spot with its probability, and the score of the spotter
+
+
+# `ParamType` takes a type in brackets from click 8.4 on, and only for the type checker
+class Weights(click.ParamType):  # type: ignore[type-arg]
+    """The two numbers of a calibration."""
+
+    name = "A,B"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        """Two finite numbers; the second is above 0, since higher scores are better."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            first, second = (float(number) for number in value.split(","))
+            if not (math.isfinite(first) and 0 < second < math.inf):
+                raise ValueError
+        except ValueError:
+            self.fail(f"{value!r} is not two numbers, the second above 0, such as -35.2,36.7", param, ctx)
+        return first, second
 
 
 @click.command()
@@ -55,14 +77,14 @@ Row = tuple[Path, Sign, float]  # a file, a spot with its probability, and the s
          "and windows into one space.",
 )  # fmt: skip
 @TAGS
-@click.option("--calibration", type=Pair(), metavar="A,B", help="Probabilities are 1 / (1 + exp(-A - B score)).")
+@click.option("--calibration", type=Weights(), metavar="A,B", help="Probabilities are 1 / (1 + exp(-A - B score)).")
 @click.option("-n", "--best", type=click.IntRange(1), help="At most so many spots, of all INPUTs. [default: 10]")
 @click.option(
     "--least", type=Number(min=0, max=1), help="Least probability of a spot. [default: 0.1; with --words-of 0.5]"
 )
 @click.option("--margin", type=Number(min=0), help="With --words-of: seconds around a cue. [default: 1]")
 @click.option("--vocabulary", type=EXISTING, help="With --words-of: what to look for, one word a line.")
-@click.option("-o", "--output", type=EXISTING, help="Also write the spots: .csv, .json, or the tier SPOT of an .eaf.")
+@click.option("-o", "--output", type=EXISTING, help="Also write the spots: .csv, .json, or tiers of an .eaf.")
 @options(ESTIMATION)
 @QUIET
 @JSON
@@ -74,7 +96,8 @@ def spot(
 
     QUERY is a clip of one sign (poses or a video) or a part of it in seconds (clip.pose#1.2-1.9); a gloss in an ELAN
     file that has poses or a video of its name beside it (story.eaf#HOUSE); or a word, which needs --embedder. INPUT is
-    a video, poses, or a folder of poses. Spots of all are ranked together, the likeliest first.
+    a video, poses, or a folder of poses, with its folders. Spots of all are ranked together, the likeliest first. An
+    .eaf gets the tiers SPOT and SPOT_CONFIDENCE; what is there already of others stays.
     """
     queries, inputs = _divide(arguments, given)
     own = [Path(_parts(query)[0]) for query in queries]
@@ -96,21 +119,25 @@ def spot(
                 return poses_of(path)
 
         spotter, words = _choose(given, queries[0] if is_word and queries else None)
+        if (given["words_of"] or given["least"]) and math.isnan(spotter.calibration[0]):
+            what = "--words-of keeps" if given["words_of"] else "--least shows"
+            raise InputError(f"{what} what is probable, and this embedder is not calibrated: give --calibration A,B")
         looked_at: tuple[str, ...] = getattr(getattr(spotter, "embedder", spotter), "landmarks", ())
         cues = without_markup(seasign.read_cues(given["words_of"]).cues) if given["words_of"] else ()
         label, query = (" ".join(queries),) * 2 if is_word else _query(queries, given, example_of)
         if any(_parts(one)[1] for one in queries) and isinstance(spotter, SubsequenceDtw | EmbeddingWindows):
             spotter = replace(spotter, trims=False)  # whoever names a part means all of it
-        if isinstance(query, str) and words is not None and not cues:
+        if isinstance(query, str) and query and words is not None:
             query = _shown(query, words, example_of)
-        wanted = _wanted(cues, given, words, example_of) if cues else {}
+        wanted = _wanted(cues, given, words, example_of) if given["words_of"] else {}
+        seconds = 0.0 if isinstance(query, str) or not query else shortest(query, spotter)
         found: list[Row] = []
-        short = 0
+        short: list[str] = []
         for path in inputs:
             try:
                 poses = poses_of(path)
-                if len(inputs) > 1 and not isinstance(query, str) and _is_longer(query, poses):
-                    short += 1
+                if len(inputs) > 1 and seconds > poses.duration:
+                    short.append(str(path))
                 elif given["words_of"]:
                     signs = _near_cues(cues, poses, wanted, spotter, given)
                     found += [(path, sign, math.nan) for sign in in_video(signs, poses)]
@@ -122,24 +149,27 @@ def spot(
                 if len(inputs) == 1:
                     raise InputError(failed[0]) from None
         if short:
-            message = f"{short} of {len(inputs)} videos are shorter than the query, and are passed over"
-            warnings.warn(message, InputWarning, stacklevel=2)
+            are = "is" if len(short) == 1 else "are"
+            message = f"{len(short)} of {len(inputs)} videos {are} shorter than the query ({seconds:.2f} s)"
+            listed = ", ".join(short[:SHOWN]) + ", ..." * (len(short) > SHOWN)
+            warnings.warn(f"{message}, and {are} passed over: {listed}", InputWarning, stacklevel=2)
         if not given["words_of"]:
             found = sorted(found, key=lambda row: -row[2])[: given["best"] or 10]
-        if output:
-            _write(output, found, inputs)
+        tiers = _write(output, found, inputs) if output else []
     if as_json:
         rows = [
-            {"file": str(path), "start": sign.start, "end": sign.end, "gloss": sign.gloss}
-            | {"probability": sign.score, "score": score}
+            {"file": str(path), "start": sign.start, "end": sign.end, "gloss": sign.gloss, "score": sign.score}
+            | ({} if given["words_of"] else {"similarity": score})
             for path, sign, score in found
         ]
-        values = {"query": label or None, "spots": rows, "output": output and str(output)}
-        click.echo(json.dumps(plain_values(values | {"warnings": warned, "failed": failed})))
+        values = {"query": label or None, "signs": rows, "output": output and str(output), "tiers": tiers}
+        values |= {"passed_over": short, "warnings": warned, "failed": failed}
+        click.echo(json.dumps(plain_values(values)))
     elif not quiet:
-        _print(found, len(inputs) > 1, bool(given["words_of"]))
+        if len(failed) < len(inputs):
+            _print(found, len(inputs) > 1, bool(given["words_of"]))
         if output:
-            click.echo(f"wrote     {output}")
+            click.echo(wrote(output, tiers))
     for line in failed:
         click.echo(f"error: {line}", err=True)
     if failed:
@@ -162,17 +192,29 @@ def _divide(arguments: Sequence[str], given: dict[str, Any]) -> tuple[Sequence[s
         raise click.UsageError("give QUERY, what to look for, and INPUT, where: poses, a video, or a folder of poses")
     if len(queries) == 1 and not queries[0].strip():
         raise InputError("the query is empty: give a word, or a clip of a sign")
-    inputs = []
-    for source in map(Path, sources):
-        within = (
-            sorted(path for path in source.iterdir() if path.suffix.lower() in POSES) if source.is_dir() else [source]
-        )
-        if not within:
-            raise InputError(f"{source}: there are no poses in this folder (*{' *'.join(POSES)})")
-        inputs += within
-    for path in inputs:
+    inputs: dict[Path, Path] = {}
+    for path in (one for source in map(Path, sources) for one in (_within(source) if source.is_dir() else [source])):
         is_video(path, "video or poses", POSES)
-    return queries, inputs
+        inputs.setdefault(path.resolve(), path)  # what is named twice is looked at once
+    return queries, list(inputs.values())
+
+
+def _within(folder: Path) -> list[Path]:
+    """The poses in a folder and those below it, but for hidden ones."""
+    found = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in POSES and _is_poses(path)
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    if not found:
+        raise InputError(f"{folder}: there are no poses in this folder (*{' *'.join(POSES)})")
+    return found
+
+
+def _is_poses(path: Path) -> bool:
+    """Whether a file is there, and is no archive of embeddings, whose suffix is that of poses."""
+    return path.is_file() and not (path.suffix.lower() in EMBEDDINGS and holds_embeddings(path))
 
 
 def _parts(query: str) -> tuple[str, str]:
@@ -231,8 +273,9 @@ def _query(
                     f"{path}: say which of its signs, by a gloss or by seconds: {path}#HOUSE, {path}#1.2-1.9"
                 )
             spans = spans or _glossed(path, part, given["tier"])
-            beside = [path.with_suffix(suffix) for suffix in (*POSES, *VIDEOS)]
-            if not (there := [one for one in beside if one.exists()]):
+            stems = dict.fromkeys(path.stem.removesuffix(inner) for inner in BETTER[::-1])  # that of the video first
+            beside = [path.with_name(stem + suffix) for stem in stems for suffix in (*POSES, *VIDEOS)]
+            if not (there := [one for one in beside if _is_poses(one)]):
                 raise InputError(f"{path}: has no poses or video beside it, such as {beside[0].name}")
             path = there[0]
         elif part and not spans:
@@ -240,8 +283,10 @@ def _query(
         poses = read(path)
         examples += [_cut(poses, span, query) for span in in_poses(spans, poses)] if spans else [poses]
         label = label or (part if part and not times else path.stem)
-    for number, example in enumerate(examples, 1):
-        check_hands(example, f"{queries[0]}" if len(queries) == len(examples) == 1 else f"example {number}")
+    with warnings.catch_warnings():  # `spot` warns
+        warnings.simplefilter("ignore", InputWarning)
+        for number, example in enumerate(examples, 1):
+            check_example(example, f"{queries[0]}" if len(queries) == len(examples) == 1 else f"example {number}")
     return label, tuple(examples)
 
 
@@ -251,7 +296,8 @@ def _glossed(path: Path, gloss: str, tier: str) -> list[Span]:
     found = [sign for sign in signs if (sign.gloss or "").casefold() == gloss.casefold()]
     if not found:
         known = list(dict.fromkeys(sign.gloss for sign in signs if sign.gloss))
-        there = f"{len(known)} others, such as {', '.join(known[:3])}" if known else "no glosses at all"
+        others = f"{len(known)} other{'s' * (len(known) > 1)}, such as {', '.join(known[:3])}"
+        there = others if known else "no glosses at all"
         raise InputError(f"{path}: its tier {tier} has no {gloss!r}, but {there}")
     return list(found)
 
@@ -280,14 +326,15 @@ def _wanted(
     text = " ".join(cue.text for cue in cues).casefold()
     said = list(dict.fromkeys(re.findall(r"[^\W\d_]+", text)))
     named = list(read_vocabulary(given["vocabulary"])) if given["vocabulary"] else list(words or said)
-    if words is None:
-        return {word: word for word in named if word.casefold() in text}
-    return {word: _shown(word, words, read) for word in named if word.casefold() in text and word.casefold() in words}
-
-
-def _is_longer(query: Sequence[Poses], poses: Poses) -> bool:
-    """Whether no example has room in poses."""
-    return min(example.duration for example in query) > poses.duration
+    wanted: dict[str, Query] = {word: word for word in named if word.casefold() in text}
+    if words is not None:
+        wanted = {word: _shown(word, words, read) for word in wanted if word.casefold() in words}
+    if not wanted:
+        among = [f"the {len(named)} of {given['vocabulary']}"] if given["vocabulary"] else []
+        among += [f"the {len(words)} of the dictionary"] if words is not None else []
+        where = f" is among {' and '.join(among)}" if among else " can be looked for"
+        raise InputError(f"{given['words_of']}: none of its {len(said)} words{where}")
+    return wanted
 
 
 def _near_cues(
@@ -309,21 +356,20 @@ def _ranked(path: Path, label: str, query: Query, poses: Poses, spotter: Spotter
     ]
 
 
-def _write(output: Path, found: Sequence[Row], inputs: Sequence[Path]) -> None:
-    """Write the spots; a tier says the probability behind the gloss."""
+def _write(output: Path, found: Sequence[Row], inputs: Sequence[Path]) -> list[str]:
+    """Write the spots, and name the tiers: of an .eaf, probabilities are on one of their own."""
     signs = [sign for _, sign, _ in found]
     if output.suffix.lower() in TIERS:
         like = output if output.exists() else None
-        said = [
-            replace(sign, gloss=f"{sign.gloss} {sign.score if sign.score is not None else score:.2f}")
-            for _, sign, score in found
-        ]
+        sure = [replace(sign, gloss=f"{sign.score:.2f}") for sign in signs if sign.score is not None]
+        tiers = jobs.beside({"SPOT": signs, "SPOT_CONFIDENCE": sure}, like)
         media = [path for path in inputs if path.suffix.lower() in VIDEOS]
-        seasign.write(output, jobs.beside({"SPOT": said}, like), like=like, media=media)
-        return
+        seasign.write(output, tiers, like=like, media=media)
+        return list(tiers)
     also: dict[str, Sequence[float | str]] = {"similarity": [score for *_, score in found if not math.isnan(score)]}
     also = also if also["similarity"] else {}
     seasign.write(output, signs, also=also | ({"file": [str(path) for path, *_ in found]} if len(inputs) > 1 else {}))
+    return []
 
 
 def _print(found: Sequence[Row], several: bool, by_word: bool) -> None:
@@ -331,7 +377,7 @@ def _print(found: Sequence[Row], several: bool, by_word: bool) -> None:
     if not found:
         click.echo("nothing is likely enough" + "; --least 0 shows what comes nearest" * (not by_word))
         return
-    lines = [("rank", "from", "to", "probability", "word" if by_word else "score", "file" if several else "")]
+    lines = [("rank", "from", "to", "probability", "word" if by_word else "similarity", "file" if several else "")]
     for rank, (path, sign, score) in enumerate(found, 1):
         stated = "-" if sign.score is None else f"{100 * sign.score:.0f} %"
         last = str(sign.gloss) if by_word else f"{score:.3f}"

@@ -305,8 +305,10 @@ def test_another_version_is_refused(tmp_path, content, said):
 
 
 def test_other_folders_are_not_taken(tmp_path):
-    with pytest.raises(InputError, match="is no index; make one"):
+    with pytest.raises(InputError, match="there is no such index; make one: seasign index FOLDER --out"):
         open_index(tmp_path / "none")
+    with pytest.raises(InputError, match=r"there is no folder .*none; make it first"):
+        open_index(tmp_path / "none" / "index", create=True)
     (tmp_path / "thesis.txt").write_text("all my work")
     for where, said in (tmp_path, "holds other files"), (tmp_path / "thesis.txt", "is a file"):
         with pytest.raises(InputError, match=said):
@@ -327,6 +329,39 @@ def test_damage_is_one_line(tmp_path):
     (tmp_path / "windows.sqlite").write_bytes(b"no database at all" * 99)
     with pytest.raises(InputError, match="this index is damaged"):
         len(index)
+
+
+def test_to_an_index_that_is_not_whole_nothing_is_added(tmp_path, monkeypatch):
+    index = open_index(tmp_path / "index", create=True)
+    index.put(about("a.pose", 0), *drawn(0, 5))
+    file = tmp_path / "index" / "vectors.000001.f32"
+    whole = file.read_bytes()
+    for rest in None, whole[:-4]:
+        file.unlink(missing_ok=True)
+        if rest is not None:
+            file.write_bytes(rest)
+        with pytest.raises(InputError, match="is not there or cut short; index again, into another folder"):
+            open_index(tmp_path / "index", create=True)
+    file.write_bytes(whole)
+    monkeypatch.setattr(Exact, "_mapped", tidied_meanwhile(Exact._mapped))
+    assert len(open_index(tmp_path / "index", create=True)) == 1
+
+
+def tidied_meanwhile(real):
+    """As before, but for what another process does between what the first reader reads and when it looks."""
+    left = [True]
+
+    def mapped(self, facts):
+        if left:
+            left.clear()
+            other = Exact(self.folder)
+            other.put(about("b.pose", 0), *drawn(1, 1))
+            other.delete("a.pose")
+            other.tidy()
+            self._file(facts).unlink(missing_ok=True)
+        return real(self, facts)
+
+    return mapped
 
 
 def test_vectors_that_somebody_is_about_to_count_are_not_tidied_away(tmp_path):

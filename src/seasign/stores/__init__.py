@@ -23,10 +23,10 @@ def open_index(where: Path | str, *, create: bool = False) -> VectorIndex:
     """The index in a folder or at an address.
 
     Args:
-        create: Begin one where there is none.
+        create: Begin one where there is none. One that is there has to be whole: it will be added to.
     Raises:
-        InputError: There is none, it is of another version, or it is damaged; something else is in the folder; or
-            what it is kept by is not installed.
+        InputError: There is none, it is of another version, or it is damaged; something else is in the folder, or the
+            folder around it is not there; or what it is kept by is not installed.
     """
     if "://" in str(where):
         return _lance(str(where))
@@ -34,12 +34,17 @@ def open_index(where: Path | str, *, create: bool = False) -> VectorIndex:
     manifest = folder / "index.json"
     if not manifest.exists():
         if not create:
-            raise InputError(f"{folder}: is no index; make one: seasign index FOLDER --out {folder}")
+            if folder.is_dir() and any(folder.iterdir()):
+                made = f"seasign index {folder} --out {folder.resolve().name}.index"
+                raise InputError(f"{folder}: is a folder and no index; make one of it: {made}")
+            raise InputError(f"{folder}: there is no such index; make one: seasign index FOLDER --out {folder}")
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file; an index is a folder: name another")
         if folder.is_dir() and any(folder.iterdir()):
             raise InputError(f"{folder}: holds other files; name a folder that is empty or not there")
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.absolute().parent.is_dir():
+            raise InputError(f"{folder}: there is no folder {folder.parent}; make it first")
+        folder.mkdir(exist_ok=True)
         _declare(folder, "exact")
     try:
         said = json.loads(manifest.read_text(encoding="utf-8"))
@@ -50,7 +55,12 @@ def open_index(where: Path | str, *, create: bool = False) -> VectorIndex:
         ) from None
     if schema != SCHEMA or store not in ("exact", "lance"):
         raise InputError(f"{folder}: is {schema!r} by {store!r}, and this seasign reads {SCHEMA!r}: index again")
-    return Exact(folder) if store == "exact" else _lance(str(folder / "lance"))
+    if store == "lance":
+        return _lance(str(folder / "lance"))
+    exact = Exact(folder)
+    if create:
+        exact.check()
+    return exact
 
 
 def settle(where: Path | str) -> VectorIndex:

@@ -160,6 +160,21 @@ class Exact:
                     (len(windows), len(windows)),
                 )
 
+    def check(self) -> None:
+        """Refuse to go on where vectors are not all there."""
+        with self._reading() as base:
+            facts = _facts(base)
+        while facts is not None:
+            try:
+                self._mapped(facts)
+                return
+            except InputError:
+                before = facts
+                with self._reading() as base:
+                    facts = _facts(base)
+                if facts == before:  # else somebody has moved them into a new file meanwhile
+                    raise
+
     def delete(self, video: str) -> bool:
         """Forget a video."""
         with self._writing() as base:

@@ -17,8 +17,10 @@ import pytest
 import planted
 import seasign
 from commands import run
+from seasign.cli.search import _drawn
+from seasign.contact_sheet import draw_poses
 from seasign.formats.video import stills
-from seasign.indexing import VectorIndex
+from seasign.indexing import VectorIndex, Window
 from seasign.models.gloss_text import GlossText
 from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.stores import open_index
@@ -198,6 +200,16 @@ def test_poses_are_segmented_embedded_and_drawn(tmp_path):
     assert json.loads((tmp_path / "hits.json").read_text())["hits"][0]["gloss"] == "ONE"
     found = run("index", folder / "three.pose", "--out", tmp_path / "index", "--embedder", "pose-descriptor", "--json")
     assert json.loads(found.stdout)["indexed"].keys() == {"three.pose"}
+
+
+def test_what_is_drawn_is_the_window_alone_and_late_poses_are_drawn_in_their_time(tmp_path):
+    poses = signing(1)
+    for name, start in ("early", 0.0), ("late", 3600.0):
+        seasign.write(tmp_path / f"{name}.npz", replace(poses, provenance={"start": start}))
+        drawn = _drawn(tmp_path / f"{name}.npz", Window(start + 0.5, start + 1.5, "sign"))
+        assert drawn.xyz.base is None
+        assert np.array_equal(drawn.xyz, poses.xyz[12:38], equal_nan=True)  # all that it touches, at 25 a second
+        assert draw_poses(drawn, 0, drawn.duration) == draw_poses(poses, 0.5, 1.5)
 
 
 def test_frames_of_the_video_are_shown_on_request(tmp_path):

@@ -56,7 +56,7 @@ class Card:
     signer: str | None = None
     date: str | None = None
     pictures: tuple[bytes, ...] = ()  # JPEG, in order of time
-    poses: Poses | None = None  # drawn where there are no pictures; seconds are those of the video
+    poses: Poses | None = None  # of the window alone; drawn where there are no pictures
     link: str | None = None  # to the video
 
 
@@ -243,7 +243,7 @@ def _card(rank: int, card: Card, floor: float, most: float) -> str:
         )
         shown = f'<div class="frames">{images}</div>'
     else:
-        shown = draw_poses(card.poses, window.start, window.end) if card.poses is not None else ""
+        shown = draw_poses(card.poses, 0, card.poses.duration) if card.poses is not None else ""
     shown = shown or '<div class="none">no poses, no video</div>'
     where = escape(shorten(match.video))
     where = f'<a href="{escape(card.link)}">{where}</a>' if card.link else where

@@ -288,14 +288,12 @@ def _pictured(card: Card, where: str, video: Video | None, frames: bool) -> Card
 
 
 def _drawn(path: Path, window: Window) -> Poses:
-    """The poses of a window, so that its seconds are those of the video."""
+    """The poses of a window alone: a page of many holds no more than it shows."""
     poses = _body(path)
     (own,) = in_poses([window], poses)
-    shift = round((own.start - window.start) * poses.fps)
-    if not shift:
-        return poses
-    first = np.full((max(0, -shift), *poses.xyz.shape[1:]), np.nan, np.float32)
-    return replace(poses, xyz=np.concatenate([first, poses.xyz]))
+    first = min(max(0, int(own.start * poses.fps)), max(0, len(poses.xyz) - 1))
+    stop = max(first + 1, math.ceil(own.end * float(poses.fps)))
+    return replace(poses, xyz=poses.xyz[first:stop].copy(), confidence=poses.confidence[first:stop].copy())
 
 
 @lru_cache(maxsize=2)

@@ -15,6 +15,7 @@ from safetensors.torch import save_file  # noqa: E402
 import seasign  # noqa: E402
 from commands import run  # noqa: E402
 from seasign.cli.recognize import LEMMATIZERS  # noqa: E402
+from seasign.formats.eaf import LINGUISTIC_TYPE  # noqa: E402
 from seasign.models.cslr2 import Cslr2  # noqa: E402
 from seasign.models.cslr2_embedder import Inputs  # noqa: E402
 from test_cslr2_embedder import SHAPE, model, poses  # noqa: E402
@@ -75,6 +76,24 @@ def test_signs_go_to_a_tier_and_alternatives_to_another(folder, decoder):
     assert len(tiers["SIGN"]) == len(tiers["SIGN_ALTERNATIVES"]) == json.loads(result.stdout)["signs"] > 0
     assert {sign.gloss for sign in tiers["SIGN"]} <= {"house", "tree", "thank you"}
     assert all("house" in other.gloss for other in tiers["SIGN_ALTERNATIVES"])
+
+
+def test_a_tier_of_others_stays_and_where_the_signs_went_is_said(folder):
+    seasign.write(folder / "own.eaf", {"SIGN": [seasign.Sign(0, 1, "mine")]})
+    own = (folder / "own.eaf").read_text().replace(LINGUISTIC_TYPE, "glosses")  # as a person would call it
+    (folder / "own.eaf").write_text(own)
+    given = ["recognize", folder / "signer.npz", "--model", folder / "model", "-o", folder / "own.eaf"]
+    result = run(*given)
+    assert result.stdout.endswith(f"wrote     {folder / 'own.eaf'}: tiers SIGN_MERGED and SIGN_ALTERNATIVES\n")
+    assert json.loads(run(*given, "--json").stdout)["tiers"] == ["SIGN_MERGED", "SIGN_ALTERNATIVES"]
+    assert [sign.gloss for sign in seasign.read_signs(folder / "own.eaf")] == ["mine"]
+
+
+def test_a_threshold_is_a_probability_and_what_was_there_stays(folder):
+    (folder / "out.csv").write_text("mine")
+    given = ["--model", folder / "model", "-o", folder / "out.csv"]
+    assert run("recognize", folder / "signer.npz", *given, "--threshold", 5).exit_code == 2
+    assert (folder / "out.csv").read_text() == "mine"
 
 
 def test_features_are_recognized_too(features):
@@ -287,7 +306,27 @@ def test_glosses_are_scored_by_words_and_by_time(scored, monkeypatch):
     monkeypatch.setitem(LEMMATIZERS, "wordnet", lambda word: word.rstrip("s"))
     assert json.loads(run(*given, *by_sentence, "--lemmatizer", "wordnet").stdout)["wer"] == 0
     said = run(*given[:-1]).stdout
-    assert said.splitlines()[:2] == ["signs            4 in 1 sentences, words by identity", "wer              50.0 %"]
+    assert said.splitlines()[:2] == ["signs            4 in 1 sentence, words by identity", "WER              50.0 %"]
+    assert [line[:16].rstrip() for line in said.splitlines()[2:5]] == ["bag IoU", "temporal IoU", "F1@0.10"]
+
+
+def test_tiers_that_are_scored_are_named_and_those_that_lack_are_chosen_by_their_option(scored):
+    signs = seasign.read_signs(scored / "true.csv")
+    seasign.write(scored / "true.eaf", {"SIGN": signs, "TALK": seasign.read_cues(scored / "said.vtt").cues})
+    seasign.write(scored / "found.eaf", {"MINE": seasign.read_signs(scored / "found.csv")})
+    given = ["evaluate-glosses", scored / "true.eaf", scored / "found.eaf"]
+    chosen = ["--reference-tier", "SIGN", "--sign-tier", "MINE"]
+    assert run(*given, *chosen).stdout.splitlines()[1] == "tiers            SIGN of true.eaf and MINE of found.eaf"
+    for options, option in (
+        ((), "--sign-tier"),
+        (("--sign-tier", "MINE"), "--reference-tier"),
+        ((*chosen, "--sentences", scored / "true.eaf"), "--sentence-tier"),
+    ):
+        failed = run(*given, *options)
+        assert failed.exit_code == 1
+        assert failed.stderr.endswith(f", by {option}\n")
+    whole = run(*given, *chosen, "--sentences", scored / "true.eaf", "--sentence-tier", "TALK")
+    assert whole.stdout.startswith("signs            4 in 2 sentences")
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import click
 
 import seasign
 from seasign import checkpoints, jobs
-from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET, Number
+from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET, Number, wrote
 from seasign.formats import POSES, TABLES, TIERS, VIDEOS, features, words
 from seasign.glosses import Lemmatizer, close, identity, paint
-from seasign.metrics.glosses import evaluate_frames
+from seasign.metrics.glosses import OVERLAPS, evaluate_frames
 from seasign.models.cslr2_embedder import Cslr2Embedder, Letters, Network
 from seasign.models.cslr2_onnx import OnnxCslr2, export
 from seasign.models.wordnet import wordnet
@@ -32,7 +32,9 @@ LEMMATIZERS: dict[str, Lemmatizer] = {"identity": identity, "wordnet": wordnet}
 @click.option("--vocabulary", type=EXISTING, help="What may be signed, one word a line. [default: FOLDER/words.txt]")
 @click.option("--synonyms", type=EXISTING, help="What means the same: a .json of words and lists of others.")
 @OUTPUT
-@click.option("--threshold", type=Number(min=0), help="Least probability of a sign. [default: as tuned with the model]")
+@click.option(
+    "--threshold", type=Number(min=0, max=1), help="Least probability of a sign. [default: as tuned with the model]"
+)
 @click.option("--shortest", type=click.IntRange(min=1), help="Windows of a sign, at least. [default: the same]")
 @click.option(
     "--decoder",
@@ -74,7 +76,8 @@ def recognize(
     """Find the signs in POSES_OR_FEATURES, and which word of a vocabulary each is.
 
     That is a .pose or .npz, or an .npy of features of windows, a row each. The signs go to the tier SIGN of an .eaf and
-    what else they may be to SIGN_ALTERNATIVES, or both to a .csv or .json.
+    what else they may be to SIGN_ALTERNATIVES, or both to a .csv or .json. A tier of others stays: what would take its
+    name goes to SIGN_MERGED.
     """
     if half and onnx:
         raise click.UsageError("give --half or --onnx: each is a way to compute")
@@ -112,20 +115,23 @@ def recognize(
     found = read_guesses(guesses, reading, meant)
     others = find_alternatives(found, guesses)
     signs = in_video(found, given) if isinstance(given, Poses) else found
+    tiers: dict[str, Sequence[Span]] = {}
     if output.suffix.lower() in TIERS:
         texts = ["; ".join(f"{word} {p:.2f}" for word, p in some) for some in others]
         beside = tuple(Sign(sign.start, sign.end, text) for sign, text in zip(signs, texts, strict=True))
         like = output if output.exists() else None
-        seasign.write(output, jobs.beside({"SIGN": signs, "SIGN_ALTERNATIVES": beside}, like), like=like)
+        tiers = jobs.beside({"SIGN": signs, "SIGN_ALTERNATIVES": beside}, like)
+        seasign.write(output, tiers, like=like)
     else:
         seasign.write(output, signs, alternatives=others)
     how = {"decoder": decoder, **(asdict(walk) if decoder == "walk" else {"threshold": sure})}
     if as_json:
-        click.echo(json.dumps({"signs": len(signs), "words": len(known), **how, "output": str(output)}))
+        where = {"output": str(output), "tiers": list(tiers)}
+        click.echo(json.dumps({"signs": len(signs), "words": len(known), **how, **where}))
     elif not quiet:
         settings = ", ".join(f"{name} {value}" for name, value in how.items())
         click.echo(f"signs     {len(signs)}, of {len({sign.gloss for sign in signs})} of {len(known)} words")
-        click.echo(f"by        {recognizer.space}, {settings}\nwrote     {output}")
+        click.echo(f"by        {recognizer.space}, {settings}\n{wrote(output, tiers)}")
 
 
 @click.command("evaluate-glosses")
@@ -142,18 +148,26 @@ def recognize(
 )
 @click.option("--sign-tier", default="SIGN", show_default=True, help="Where signs are, in an ELAN file.")
 @click.option("--reference-tier", help="Where they are in the reference. [default: as --sign-tier]")
+@click.option(
+    "--sentence-tier", help="Where the sentences are, in an ELAN file. [default: SUBTITLE_ALIGNED or SUBTITLE]"
+)
 @JSON
 def evaluate_glosses(
     reference: Path, estimate: Path, sentences: Path | None, synonyms: Path | None, lemmatizer: str, sign_tier: str,
-    reference_tier: str | None, as_json: bool,
+    reference_tier: str | None, sentence_tier: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Score the signs of ESTIMATE, with their glosses, against those of REFERENCE.
 
     Both are an .eaf, .csv or .json of signs of one video. Without --sentences the whole is one.
     """
-    sides = []
-    for path, tier in (reference, reference_tier or sign_tier), (estimate, sign_tier):
-        signs = sorted(seasign.read_signs(path, tier), key=lambda sign: sign.start)
+    sides, tiers = [], []
+    for path, tier, option in (
+        (reference, reference_tier or sign_tier, "--reference-tier"),
+        (estimate, sign_tier, "--sign-tier"),
+    ):
+        with _choosing(option):
+            signs = sorted(seasign.read_signs(path, tier), key=lambda sign: sign.start)
+        tiers += [f"{tier} of {path.name}"] if path.suffix.lower() in TIERS else []
         if signs and not any(sign.gloss for sign in signs):
             raise InputError(f"{path}: none of {len(signs)} signs has a gloss: there is nothing to compare")
         sides.append(signs)
@@ -161,7 +175,8 @@ def evaluate_glosses(
         raise InputError(f"{reference}: holds no signs: there is nothing to compare with")
     spans: Sequence[Span] = [Span(0.0, max(sign.end for side in sides for sign in side))]
     if sentences:
-        spans = seasign.read_cues(sentences).cues
+        with _choosing("--sentence-tier"):
+            spans = seasign.read_cues(sentences, sentence_tier).cues
         cut = sum(any(span.start <= sign.middle < span.end for span in spans) for sign in sides[0])
         if not cut:
             raise InputError(f"{sentences}: none of its sentences holds a sign of {reference}: are they of one video?")
@@ -177,12 +192,31 @@ def evaluate_glosses(
     if as_json:
         click.echo(json.dumps(table | {"not_scored": outside}))
         return
-    click.echo(f"signs            {scores.signs} in {scores.sentences} sentences, words by {scores.lemmatizer}")
+    within = f"{scores.sentences} sentence{'s' * (scores.sentences != 1)}"
+    click.echo(f"signs            {scores.signs} in {within}, words by {scores.lemmatizer}")
+    if tiers:
+        click.echo(f"tiers            {' and '.join(tiers)}")
     if outside:
         click.echo(f"not scored       {outside} of {len(sides[1])} signs of {estimate.name}: in none of the sentences")
     for name, value in table.items():
         if name not in ("sentences", "signs", "lemmatizer"):
-            click.echo(f"{name:16} {'-' if value is None else f'{value:.1f} %'}")
+            click.echo(f"{NAMES.get(name, name.replace('_', ' ')):16} {'-' if value is None else f'{value:.1f} %'}")
+
+
+NAMES = {"wer": "WER", "bag_iou": "bag IoU", "temporal_iou": "temporal IoU"} | {
+    f"f1@{overlap:.2f}": f"F1@{overlap:.2f}" for overlap in OVERLAPS
+}
+
+
+@contextmanager
+def _choosing(option: str) -> Iterator[None]:
+    """Where a tier is missing, the option that chooses it is named."""
+    try:
+        yield
+    except InputError as error:
+        if ": choose one of " not in str(error):
+            raise
+        raise InputError(f"{error}, by {option}") from error
 
 
 @contextmanager

@@ -276,6 +276,25 @@ def test_cues_outside_of_the_video_or_without_hands_are_passed_over_and_no_queri
         spot_words(cues, video, {}, spotter=LEVEL)
 
 
+def test_a_cue_around_which_nobody_can_look_does_not_end_the_others() -> None:
+    @dataclass(frozen=True)
+    class Shy:
+        """Looks at no more than three seconds."""
+
+        calibration: tuple[float, float] = LEVEL.calibration
+
+        def candidates(self, query: Query, poses: Poses) -> tuple[Spot, ...]:
+            if poses.duration > 3.01:
+                raise InputError("too long")
+            return LEVEL.candidates(query, poses)
+
+    cues, one = [Cue(4, 5, "one"), Cue(2, 8, "one")], {"one": (example(1.0),)}
+    with pytest.warns(InputWarning, match=r"^around 1 of 2 cues: too long$"):
+        assert spot_words(cues, steps(), one, spotter=Shy()) == spot_words(cues[:1], steps(), one, spotter=LEVEL)
+    with pytest.raises(InputError, match=r"^too long$"):
+        spot_words(cues[1:], steps(), one, spotter=Shy())
+
+
 def test_labels_are_of_the_windows_whose_centre_a_sign_holds_likeliest_first() -> None:
     signs = (Sign(0.0, 0.5, "tree", 0.6), Sign(0.25, 1.0, "house", 0.9))
     labels, sure = label_spots(signs, np.arange(5) / 4, ("house", "sun", "tree"), best=2)

@@ -340,7 +340,10 @@ def spot_words(
     Returns:
         In order of time; the gloss is the key of `queries`, the score the probability.
     Raises:
-        InputError: There are no queries, an example shows no hand, the spotter is not calibrated, or as the spotter.
+        InputError: There are no queries, an example shows no hand, the spotter is not calibrated, or as the spotter
+            around every cue.
+    Warns:
+        InputWarning: As the spotter around some cues, where nothing more is found.
     Source: in place of the rule of CSLR2 (arXiv:2405.10266), the same word six windows in a row and .6 in each; see
         `recognition.label_windows`.
     """
@@ -352,6 +355,7 @@ def spot_words(
     keys = {tuple(_tokens(word, lemmatize)): word for word in queries}
     longest = max(map(len, keys))
     found: list[tuple[Spot, str]] = []
+    tried, failed = 0, list[str]()
     for cue in cues:
         said = _tokens(cue.text, lemmatize)
         runs = (tuple(said[at : at + size]) for size in range(1, longest + 1) for at in range(len(said) - size + 1))
@@ -362,10 +366,18 @@ def spot_words(
         begin = float(first / poses.fps)
         if not words or not shows_hand(near):
             continue
-        for word, times in words.items():
-            spots = spotter.candidates(queries[word], near)
-            for one in rank(spots, spotter.calibration, best=times, least=least, overlap=overlap):
-                found.append((replace(one, start=one.start + begin, end=one.end + begin), word))
+        tried += 1
+        try:
+            for word, times in words.items():
+                spots = spotter.candidates(queries[word], near)
+                for one in rank(spots, spotter.calibration, best=times, least=least, overlap=overlap):
+                    found.append((replace(one, start=one.start + begin, end=one.end + begin), word))
+        except InputError as error:
+            failed.append(str(error))
+    if failed and len(failed) == tried:
+        raise InputError(failed[0])
+    if failed:
+        warnings.warn(f"around {len(failed)} of {tried} cues: {failed[0]}", InputWarning, stacklevel=2)
     spans = np.array([(one.start, one.end) for one, _ in found], float).reshape(-1, 2)
     kept = suppress(spans, np.array([one.probability for one, _ in found], float), overlap=overlap)
     signs = [Sign(one.start, one.end, word, one.probability) for one, word in (found[row] for row in kept.tolist())]

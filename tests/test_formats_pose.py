@@ -335,7 +335,7 @@ POINTS, CONFIDENCE = made()
         (b"WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n", "not a .pose of v0.0, v0.1 or v0.2"),
         (bytes(5000), "not a .pose: no landmarks"),
         (GOOD[:3], "not a .pose"),
-        (GOOD[:200], "header of this .pose is damaged or cut short"),
+        (GOOD[:200], "header of this .pose is damaged or cut short; copy it again"),
         (GOOD[: len(GOOD) // 2], "cut short; 7 frames need 8400 bytes"),
         (GOOD[:-1], "cut short"),
         (GOOD[: len(GOOD) - 8400 - 5], "cut short after its header"),
@@ -407,7 +407,8 @@ KEYPOINTS = {"keypoints": np.ones((4, 2, 2)), "fps": np.array(25), "landmarks": 
     [
         ({"fps": None}, "no array 'fps' .*; add it to the archive: 30000 1001"),
         ({"landmarks": None}, "no array 'landmarks'"),
-        ({"keypoints": None}, "no array 'keypoints'"),
+        ({"keypoints": None}, r"no array 'xyz' \(arrays: fps, landmarks\); add it"),
+        ({"keypoints": None, "pose": np.ones((4, 2, 2))}, r"no array 'xyz' \(arrays: fps, landmarks, pose\); add it"),
         ({"keypoints": np.ones((4, 2))}, "expected numbers: frames, landmarks"),
         ({"keypoints": np.ones((4, 3, 2))}, "4 frames of 3 landmarks, and 2 names"),
         ({"keypoints": np.ones((0, 2, 2))}, "0 frames"),

@@ -41,10 +41,11 @@ def read(path: Path, landmarks: Sequence[str] | None = None) -> Poses:
     arrays = _arrays(path, (*ARRAYS, "vectors"))
     if "vectors" in arrays:
         raise InputError(f"{path}: holds embeddings; expected poses")
-    name = "xyz" if "xyz" in arrays else "keypoints"
+    name = "keypoints" if "keypoints" in arrays and "xyz" not in arrays else "xyz"
     for needed, example in (name, "frames x landmarks x 3"), ("fps", "30000 1001"), ("landmarks", "names"):
         if needed not in arrays:
-            there = ", ".join(arrays) or "none that we know"
+            with zipfile.ZipFile(path) as archive:
+                there = ", ".join(one.removesuffix(".npy") for one in archive.namelist()) or "none"
             raise InputError(f"{path}: no array {needed!r} (arrays: {there}); add it to the archive: {example}")
     points, names = arrays[name], [str(landmark) for landmark in arrays["landmarks"].ravel()]
     if points.ndim != 3 or points.shape[2] not in (2, 3, 4) or points.dtype.kind not in "fiu":

@@ -162,7 +162,7 @@ def _header(path: Path, file: BinaryIO) -> tuple[PoseHeader, int]:
     try:
         header = PoseHeader.read(reader)
     except (ValueError, TypeError, struct.error, EOFError) as error:  # what pose-format meets where bytes are lacking
-        raise InputError(f"{path}: the header of this .pose is damaged or cut short ({error})") from error
+        raise InputError(f"{path}: the header of this .pose is damaged or cut short; copy it again") from error
     if not header.total_points() or header.num_dims() < 2:
         raise InputError(f"{path}: not a .pose: no landmarks with x and y in its header")
     return header, reader.read_offset

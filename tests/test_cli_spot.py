@@ -292,6 +292,26 @@ def test_a_network_looks_when_its_folder_is_given_and_one_that_looks_for_nothing
     assert refused.stderr == "error: other: looks for no query; if it knows words, give it as --embedder\n"
 
 
+def test_words_of_subtitles_are_whole_words_with_what_stands_in_them(folder, tmp_path, monkeypatch):
+    class Asked(list[str]):
+        calibration = (0.0, 1.0)
+
+        def candidates(self, query, poses):
+            self.append(query)
+            return ()
+
+    asked = Asked()
+    monkeypatch.setattr(checkpoints, "load", lambda name: asked)
+    seasign.write(tmp_path / "story.vtt", [Cue(1, 3, "Don't start on the 2nd!")])
+    command = ("--words-of", tmp_path / "story.vtt", "--spotter", "net", folder / "story.npz")
+    assert spots(*command) == []
+    assert asked == ["don't", "start", "on", "the", "2nd"]
+    (tmp_path / "few.txt").write_text("art\nDON'T\nthe 2nd\n")
+    asked.clear()
+    spots(*command, "--vocabulary", tmp_path / "few.txt")
+    assert sorted(asked) == ["DON'T", "the 2nd"]
+
+
 def test_a_video_that_begins_later_is_found_in_its_own_time(folder, tmp_path):
     poses = seasign.read_poses(folder / "story.npz")
     seasign.write(tmp_path / "late.npz", replace(poses, provenance={"start": 100.0}))

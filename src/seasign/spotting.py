@@ -352,12 +352,12 @@ def spot_words(
     for word, query in queries.items():
         for example in () if isinstance(query, str) else query:
             check_example(example, f"an example of {word!r}")
-    keys = {tuple(_tokens(word, lemmatize)): word for word in queries}
+    keys = {tuple(tokens(word, lemmatize)): word for word in queries}
     longest = max(map(len, keys))
     found: list[tuple[Spot, str]] = []
     tried, failed = 0, list[str]()
     for cue in cues:
-        said = _tokens(cue.text, lemmatize)
+        said = tokens(cue.text, lemmatize)
         runs = (tuple(said[at : at + size]) for size in range(1, longest + 1) for at in range(len(said) - size + 1))
         words = Counter(keys[run] for run in runs if run in keys)
         first = max(0, floor((cue.start - margin) * poses.fps))
@@ -410,6 +410,6 @@ def label_spots(
     return labels, sure
 
 
-def _tokens(text: str, lemmatize: Lemmatizer) -> list[str]:
+def tokens(text: str, lemmatize: Lemmatizer = identity) -> list[str]:
     """The words of a text, without case and signs."""
     return [lemmatize(word) for word in re.findall(r"\w+(?:['\u2019]\w+)*", text.casefold())]

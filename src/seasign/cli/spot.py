@@ -25,7 +25,7 @@ from seasign.models.dictionary import clips_in
 from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.models.subsequence_dtw import SubsequenceDtw
 from seasign.segmentation import in_poses, in_video
-from seasign.spotting import EmbeddingWindows, Query, Spotter, check_example, shortest, spot_words
+from seasign.spotting import EmbeddingWindows, Query, Spotter, check_example, shortest, spot_words, tokens
 from seasign.types import Cue, InputError, InputWarning, Poses, Sign, Span, plain_values
 
 WHOLE = PoseDescriptor(raised=1.0)  # windows hold no raising and lowering of hands
@@ -323,10 +323,10 @@ def _wanted(
     cues: Sequence[Cue], given: dict[str, Any], words: dict[str, list[Path]] | None, read: Callable[[Path], Poses]
 ) -> dict[str, Query]:
     """What to look for in cues, by word: those of the vocabulary, of the dictionary, or all that they say."""
-    text = " ".join(cue.text for cue in cues).casefold()
-    said = list(dict.fromkeys(re.findall(r"[^\W\d_]+", text)))
+    run = [word for cue in cues for word in tokens(cue.text)]
+    said, text = list(dict.fromkeys(run)), f" {' '.join(run)} "
     named = list(read_vocabulary(given["vocabulary"])) if given["vocabulary"] else list(words or said)
-    wanted: dict[str, Query] = {word: word for word in named if word.casefold() in text}
+    wanted: dict[str, Query] = {word: word for word in named if f" {' '.join(tokens(word))} " in text}
     if words is not None:
         wanted = {word: _shown(word, words, read) for word in wanted if word.casefold() in words}
     if not wanted:

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,10 +59,10 @@ def hits(*arguments):
 
 
 def test_a_folder_becomes_windows_that_words_find(corpus, indexed):
-    first, *others = hits(indexed, "heavy rain", "--kind", "sentence")
+    first, *others = hits(indexed, "heavy rain in a house", "--kind", "sentence")
     assert (first["video"], first["start"], first["end"], first["text"]) == ("story.eaf", 1, 3, "Heavy rain tonight.")
     assert (first["inside"], first["after"]) == (["HEAVY", "RAIN"], ["HOUSE", "BUILD"])
-    assert {hit["kind"] for hit in others} == {"sentence"}
+    assert [hit["kind"] for hit in others] == ["sentence"] * 2
     (rain, *_) = hits(indexed, "rain", "--kind", "sign")
     assert rain | {"score": 1} == {
         "rank": 1, "score": 1, "video": "story.eaf", "kind": "sign", "start": 2, "end": 3, "gloss": "RAIN",
@@ -79,13 +80,52 @@ def test_glosses_and_filters_narrow_a_search(corpus, indexed):
         ("ada/news.npz", "house"),
         ("story.eaf", "HOUSE"),
     ]
-    assert [hit["video"] for hit in hits(indexed, "house", "--signer", "ada", "--kind", "sign")] == ["ada/news.npz"] * 2
+    assert [hit["video"] for hit in hits(indexed, "house", "--signer", "ada", "--kind", "sign")] == ["ada/news.npz"]
     assert hits(indexed, "house", "--since", "2020-01-01") == []
     assert run("search", indexed, "house", "--since", "2020-01-01").stdout == "nothing was found\n"
     assert hits(indexed, "--gloss", "*", "-n", 1)[0]["score"] is None
     like = hits(indexed, "--like", f"{corpus / 'ada' / 'news.npz'}#2")
     assert {hit["gloss"] for hit in like[:2]} == {"house", "HOUSE"}
     assert {hit["kind"] for hit in like} == {"sign"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--signer", "ADA"), "no video is by 'ADA': there are ada"),
+        (("--since", "2020-01-01"), "no video in it says its day"),
+        (("--gloss", "SNOW*"), "no sign has the gloss SNOW*"),
+        (("--least-confidence", "0.95"), "no sign says a confidence of 0.95 or more"),
+        (("--gloss", "RAIN", "--signer", "ada"), "no window passes all filters at once"),
+        (("--gloss", "SNOW", "--signer", "ben"), "no sign has the gloss SNOW; no video is by 'ben': there are ada"),
+    ],
+)
+def test_what_nothing_passes_is_named(indexed, asked, said):
+    for words in (), ("rain",):
+        found = run("search", indexed, *words, *asked)
+        assert (found.stdout, found.stderr) == ("nothing was found\n", f"warning: {indexed}: {said}\n")
+
+
+def test_what_shares_nothing_with_the_words_is_not_found(corpus, indexed):
+    found = run("search", indexed, "zzz")
+    assert (found.exit_code, found.stdout, found.stderr) == (0, "nothing was found\n", "")
+    assert {hit["gloss"] for hit in hits(indexed, "rain", "--kind", "sign")} == {"RAIN"}
+    assert run("search", corpus / "ada" / "news.npz", "zzz").stdout == "nothing was found\n"
+
+
+def test_bars_of_a_sheet_rise_from_the_tenth_though_fewer_are_shown(tmp_path):
+    signs = [Sign(at, at + 1, "RAIN" + "X" * at) for at in range(12)]
+    seasign.write(tmp_path / "signs.npz", GlossText().signs(None, signs), of=signs)
+    assert run("index", tmp_path / "signs.npz", "--out", tmp_path / "index").exit_code == 0
+    sheet = tmp_path / "sheet.html"
+    asked = ("rain", "--kind", "sign", "--sheet", sheet)
+    tenth = hits(tmp_path / "index", *asked, "-n", 12)[9]["score"]
+    for count in 3, 12:
+        run("search", tmp_path / "index", *asked, "-n", count)
+        page = sheet.read_text(encoding="utf-8")
+        assert f"bars: how far above the tenth, {tenth:.4g}" in page
+        widths = [float(width) for width in re.findall(r'<rect width="(.*?)"', page)]
+        assert (len(widths), widths[0], widths[9:]) == (count, 100, [0] * (count - 9))
 
 
 def test_a_manifest_says_signer_and_date_and_confidence_counts(tmp_path):
@@ -116,17 +156,103 @@ def test_what_has_not_changed_is_passed_over_and_what_has_is_said_and_made_anew(
     seasign.write(corpus / "story.eaf", {"SIGN": [Sign(1, 2, "SNOW")]}, like=corpus / "story.eaf")
     stale = run("search", indexed, "rain", "-n", 1)
     assert stale.exit_code == 0
-    assert stale.stderr.startswith(
-        "warning: story.eaf: changed or gone since indexed, so times may be off; index again"
-    )
+    assert stale.stderr.startswith("warning: story.eaf: changed since indexed, so times may be off; index again")
     done = json.loads(run(*again).stdout)
     assert (done["indexed"], done["unchanged"]) == ({"story.eaf": 2}, ["ada/news.npz"])
     fresh = run("search", indexed, "--gloss", "*")
     assert fresh.stderr == ""
     assert "RAIN" not in fresh.stdout
     assert "[SNOW]" in fresh.stdout
+
+
+def test_a_video_that_is_gone_is_named_with_the_command_that_forgets_it(corpus, indexed):
     (corpus / "story.eaf").unlink()
-    assert "changed or gone since indexed" in run("search", indexed, "snow", "-n", 1).stderr
+    forget = ["--out", str(indexed), "--delete", "story.eaf"]
+    for done in run("search", indexed, "rain", "-n", 1), run("index", corpus, "--out", indexed):
+        assert done.exit_code == 0
+        assert done.stderr.startswith("warning: story.eaf: gone from the disk, and still in the index; to forget: ")
+        assert done.stderr.endswith(f"seasign index {' '.join(forget)}\n")
+    assert "gone      1 video\n" in done.stdout
+    assert json.loads(run("index", corpus, "--out", indexed, "--json").stdout)["gone"] == ["story.eaf"]
+    assert run("index", *forget).stderr == run("search", indexed, "house").stderr == ""
+
+
+def test_a_video_that_would_come_back_is_not_deleted(corpus, indexed):
+    done = run("index", corpus, "--out", indexed, "--delete", "story.eaf")
+    said = f"error: story.eaf: is in {corpus}, and would be indexed again: take it out of there first\n"
+    assert (done.exit_code, done.stderr) == (1, said)
+    assert "story.eaf" in open_index(indexed).videos()
+
+
+def test_another_embedder_than_that_of_the_index_is_refused_though_nothing_has_changed(corpus, indexed):
+    done = run("index", corpus, "--out", indexed, "--embedder", "pose-descriptor")
+    assert (done.exit_code, done.stderr.count("\n"), done.stdout) == (1, 1, "")
+    assert "holds 'gloss-text:4096:3-4-5', and this embedder makes 'pose-descriptor:16:0.5'" in done.stderr
+
+
+def test_an_index_whose_vectors_are_lost_does_not_pass_as_unchanged(corpus, indexed):
+    (indexed / "vectors.000001.f32").unlink()
+    done = run("index", corpus, "--out", indexed)
+    assert (done.exit_code, done.stderr.count("\n"), done.stdout) == (1, 1, "")
+    assert "vectors.000001.f32: is not there or cut short; index again, into another folder" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        ((), 2, "say with --embedder what signs are embedded with: more.eaf brings no embeddings"),
+        (("--embedder", "nosuch"), 1, "nosuch"),
+        (("--embedder", "gloss-text", "--segmenter", "nosuch"), 1, "nosuch"),
+    ],
+)
+def test_what_is_wrong_for_every_video_is_said_once_and_nothing_is_made(corpus, tmp_path, given, code, said):
+    seasign.write(corpus / "more.eaf", {"SIGN": STORY})
+    done = run("index", corpus, "--out", tmp_path / "new", *given)
+    assert done.exit_code == code
+    assert said in done.stderr.splitlines()[-1]
+    assert code == 2 or len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_is_indexed_whatever_stands_beside_it(corpus, tmp_path):
+    for name in "empty.eaf", "other.eaf":
+        seasign.write(corpus / name, {"SIGN": STORY})
+    seasign.write(corpus / "empty.csv", STORY)
+    done = run("index", corpus / "story.eaf", "--out", tmp_path / "index", "--embedder", "gloss-text", "--json")
+    assert (done.stderr, list(json.loads(done.stdout)["indexed"])) == ("", ["story.eaf"])
+
+
+def test_a_tier_that_is_not_there_names_those_that_are_and_the_option(corpus, tmp_path):
+    seasign.write(corpus / "story.eaf", {"HOUSE": STORY, "GLOSS": STORY})
+    done = run("index", corpus, "--out", tmp_path / "index", "--embedder", "gloss-text")
+    said = "story.eaf: has no tier SIGN, and no poses to find signs in: choose one of GLOSS, HOUSE by --sign-tier\n"
+    assert (done.exit_code, done.stderr) == (1, f"error: {said}")
+
+
+def test_a_video_without_signs_is_passed_over_and_said(corpus, indexed):
+    seasign.write(corpus / "still.eaf", {"SIGN": []})
+    seasign.write(corpus / "story.eaf", {"SIGN": []}, like=corpus / "story.eaf")
+    done = run("index", corpus, "--out", indexed)
+    assert done.exit_code == 0
+    assert done.stderr.endswith("warning: still.eaf, story.eaf: nobody signs in it; passed over\n")
+    assert done.stdout.splitlines()[:2] == ["unchanged 1 video", "no signs  2 videos"]
+    assert list(open_index(indexed).videos()) == ["ada/news.npz"]
+
+
+def test_who_stops_it_hears_that_what_is_done_is_kept(corpus, tmp_path, monkeypatch):
+    real, left = seasign.index, [True]
+
+    def stopped(*arguments, **more):
+        if not left:
+            raise KeyboardInterrupt
+        left.clear()
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(seasign, "index", stopped)
+    done = run("index", corpus, "--out", tmp_path / "index", "--embedder", "gloss-text")
+    assert done.exit_code == 1
+    assert f"stopped   {tmp_path / 'index'}: 1 video done and kept; the same command goes on from there" in done.stderr
+    assert len(open_index(tmp_path / "index").videos()) == 1
 
 
 def test_what_a_manifest_or_an_option_says_otherwise_is_a_change(tmp_path):
@@ -168,8 +294,9 @@ def test_poses_are_kept_of_a_video_as_it_is_and_are_no_video_of_the_corpus(tmp_p
 
 def test_a_video_can_be_forgotten(indexed):
     done = run("index", "--out", indexed, "--delete", "story.eaf")
-    assert done.stdout.splitlines()[0].split() == ["deleted", "1", "videos"]
-    assert {hit["video"] for hit in hits(indexed, "rain")} == {"ada/news.npz"}
+    assert done.stdout.splitlines()[0].split() == ["deleted", "1", "video"]
+    assert {hit["video"] for hit in hits(indexed, "house")} == {"ada/news.npz"}
+    assert hits(indexed, "rain") == []
     gone = run("index", "--out", indexed, "--delete", "story.eaf")
     assert (gone.exit_code, gone.stderr) == (1, f"error: {indexed}: has no video 'story.eaf'; it has ada/news.npz\n")
 
@@ -194,7 +321,7 @@ def test_poses_are_segmented_embedded_and_drawn(tmp_path):
         rows = list(csv.DictReader(file))
     assert [(row["rank"], row["gloss"], row["signer"]) for row in rows] == [("1", "ONE", "Ben"), ("2", "TWO", "")]
     page = sheet.read_text(encoding="utf-8")
-    assert page.count('<svg viewBox="0 0 400') == 2
+    assert page.count('<svg viewBox="0 0 400') == 3  # two that were found, and the one that was asked
     assert "like one.pose" in page
     run("search", *like, "-o", tmp_path / "hits.json")
     assert json.loads((tmp_path / "hits.json").read_text())["hits"][0]["gloss"] == "ONE"
@@ -249,7 +376,14 @@ def test_a_still_is_the_frame_shown_at_that_time(tmp_path):
         (("index", "{corpus}/none", "--out", "{index}"), 1, "is no folder and no manifest"),
         (("index", "{corpus}/ada/news.npz", "--out", "{corpus}/../new/", "--delete", "x"), 1, "has no video 'x'"),
         (("search", "{index}"), 2, "give a TEXT to look for, --like, --gloss or another filter"),
-        (("search", "{index}", "rain", "--like", "x.pose"), 2, "give a TEXT to look for, or --like"),
+        (("search", "{index}", "rain", "--like", "x.pose"), 2, "give a TEXT to look for or --like, not both"),
+        (("search", "{index}", " "), 2, "the TEXT to look for is empty"),
+        (("search", "{index}", "rain", "--frames"), 2, "--frames are the pictures of a --sheet"),
+        (("search", "{index}", "rain", "--since", "2021-01-02", "--until", "2021-01-01"), 2, "is after --until 2021-"),
+        (("search", "{index}.none", "rain"), 1, "there is no such index; make one: seasign index FOLDER --out"),
+        (("search", "{index}.none", "--signer", "ada"), 1, "there is no such index"),
+        (("search", "{index}.npz", "rain"), 1, "index.npz: No such file"),
+        (("index", "{corpus}", "--out", "{index}/a/b", "--embedder", "gloss-text"), 1, "there is no folder"),
         (("search", "{index}", "rain", "--since", "soon"), 1, "--since: 'soon' is no day; write 2026-11-21"),
         (("search", "{index}", "rain", "--least-confidence", "nan"), 2, "is not a finite number"),
         (("search", "{index}", "rain", "-o", "hits.txt"), 1, "cannot write hits there; name it *.csv *.json"),
@@ -258,7 +392,7 @@ def test_a_still_is_the_frame_shown_at_that_time(tmp_path):
         (("search", "{index}", "?!"), 1, "?!: is nothing at all in the space"),
         (("search", "{index}", "--like", "{clip}", "--embedder", "pose-descriptor"), 1, "cannot compare 'pose-desc"),
         (("search", "{index}", "rain", "--embedder", "pose-descriptor"), 1, "has no words"),
-        (("search", "{corpus}", "rain"), 1, "is no index; make one: seasign index"),
+        (("search", "{corpus}", "rain"), 1, "is a folder and no index; make one of it: seasign index"),
         (("search", "{corpus}/ada/news.npz", "rain", "--signer", "ada"), 2, "go with an index"),
         (("index", "{clip}", "--out", "{index}", "--embedder", "pose-descriptor"), 1, "holds 'gloss-text"),
     ],

@@ -1,9 +1,11 @@
 """`index`: the videos of a corpus, into what `search` looks through."""
 
 import json
-from collections.abc import Mapping, Sequence
+import shlex
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,17 @@ from seasign import jobs
 from seasign.cli.embed import NAME, WHAT, choose_embedder, landmarks_of, without_markup
 from seasign.cli.options import ESTIMATION, EXISTING, JSON, QUIET, SEGMENTATION, options, progress_bar
 from seasign.cli.signing import choose_segmenter, poses_in, segmented
-from seasign.corpora.videos import Listed, read_folder, read_manifest
+from seasign.corpora.videos import Listed, read_folder, read_manifest, read_one
+from seasign.decoding import Decoder
 from seasign.formats import EMBEDDINGS, POSES, TIERS, VIDEOS
 from seasign.formats.disk import sha256
 from seasign.formats.npz import holds_embeddings
 from seasign.indexing import File, VectorIndex, Video
 from seasign.models.gloss_text import GlossText
 from seasign.models.pose_descriptor import PoseDescriptor
-from seasign.types import Cue, Embeddings, InputError, Poses, Sign
+from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign
+
+SEVERAL = 3  # names that are named when there are more
 
 SETTINGS = ("segmenter", "decoder", "thresholds", "sign_tier", "subtitle_tier")  # that windows depend on
 
@@ -60,38 +65,95 @@ def index(
     """
     if corpus is None and not gone:
         raise click.UsageError("give a MANIFEST_OR_FOLDER, or a VIDEO to --delete")
+    chosen = choose_embedder(embedder, None) if embedder else None
+    segmenter = choose_segmenter(given, "annotation")
     listed = [one for one in _listed(corpus) if not _lies_in(one, where)] if corpus else []
+    begun = corpus is None or "://" in where or (Path(where) / "index.json").exists()
+    store = seasign.open_index(where) if begun else None
+    chosen = _agree(where, store.space if store else None, chosen, listed)
+    held = store.videos() if store else {}
+    for name in gone:
+        if name not in held:
+            raise InputError(f"{where}: has no video {name!r}; it has {_some(held)}")
+        if name in {one.name for one in listed}:
+            raise InputError(f"{name}: is in {corpus}, and would be indexed again: take it out of there first")
     store = seasign.open_index(where, create=corpus is not None)
     for name in gone:
-        if not store.delete(name):
-            raise InputError(f"{where}: has no video {name!r}; it has {_some(store.videos())}")
-    way = _Way(store, where, embedder, given, quiet or as_json)
-    done: dict[str, int] = {}
-    failed: dict[str, str] = {}
-    unchanged: list[str] = []
-    known = store.videos({one.name for one in listed})
-    with progress_bar("indexing", "videos", quiet or as_json) as progress:
-        for number, one in enumerate(listed):
-            if progress:
-                progress(number, len(listed))
-            try:
-                made = way.about(one, known.get(one.name))
-                if made is None:
-                    unchanged.append(one.name)
-                    continue
-                found = way.read(one, made)
-            except (InputError, OSError) as error:
-                named = isinstance(error, OSError) and f"{error.filename}: {error.strerror}"
-                failed[one.name] = named or str(error)
-                continue
-            try:
-                done[one.name] = seasign.index(made, *found[:2], store, **found[2])
-            except InputError as error:
-                failed[one.name] = f"{one.name}: {error}"
+        store.delete(name)
+    told = _Told()
+    way = _Way(store, where, chosen, segmenter, given, quiet or as_json)
+    _go_through(listed, held, way, told)
     store = seasign.settle(where)
-    _tell(store, where, done, unchanged, gone, failed, quiet, as_json)
-    if failed:
+    there = store.videos() if corpus else {}
+    told.gone.extend(name for name, video in there.items() if has_gone(video) and name not in told.failed)
+    _tell(store, where, told, gone, quiet, as_json)
+    if told.failed:
         context.exit(1)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What became of every video."""
+
+    done: dict[str, int] = field(default_factory=dict)  # its windows
+    unchanged: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)  # nobody signs in it
+    gone: list[str] = field(default_factory=list)  # in the index, and not on the disk
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def _go_through(listed: Sequence[Listed], held: Mapping[str, Video], way: "_Way", told: _Told) -> None:
+    """Index what has changed; whatever goes wrong in one video, go on with the next."""
+    try:
+        with progress_bar("indexing", "videos", way.quiet) as progress:
+            for number, one in enumerate(listed):
+                if progress:
+                    progress(number, len(listed))
+                try:
+                    _index_one(one, held.get(one.name), way, told)
+                except InputError as error:
+                    told.failed[one.name] = str(error)
+    except KeyboardInterrupt:
+        kept = "done and kept; the same command goes on from there"
+        click.echo(f"\nstopped   {way.where}: {counted(len(told.done), 'video')} {kept}", err=True)
+        raise
+
+
+def _index_one(one: Listed, known: Video | None, way: "_Way", told: _Told) -> None:
+    """Put one video in place of what the index has of it."""
+    try:
+        made = way.about(one, known)
+        if made is None:
+            told.unchanged.append(one.name)
+            return
+        signs, cues, how = way.read(one, made)
+    except OSError as error:
+        raise InputError(f"{error.filename}: {error.strerror}") from None
+    if not signs:
+        way.store.delete(one.name)
+        told.silent.append(one.name)
+        return
+    try:
+        told.done[one.name] = seasign.index(made, signs, cues, way.store, **how)
+    except InputError as error:
+        raise InputError(f"{one.name}: {error}") from None
+
+
+def _agree(
+    where: str, space: str | None, chosen: seasign.Embedder | None, listed: Sequence[Listed]
+) -> seasign.Embedder | None:
+    """The embedder that was chosen, or that of the index; None: every video brings its embeddings.
+
+    Raises:
+        InputError: The two are not in one space, or the index does not say what its embedder is.
+    """
+    own = getattr(chosen, "space", space)
+    if space not in (None, own):
+        raise InputError(f"{where}: holds {space!r}, and this embedder makes {own!r}: name another folder for --out")
+    bare = [one.name for one in listed if not one.embeddings]
+    if chosen is None and bare and space is None:
+        raise click.UsageError(f"say with --embedder what signs are embedded with: {bare[0]} brings no embeddings")
+    return by_space(where, space) if chosen is None and bare and space is not None else chosen
 
 
 def _listed(corpus: Path) -> tuple[Listed, ...]:
@@ -102,9 +164,9 @@ def _listed(corpus: Path) -> tuple[Listed, ...]:
     if suffix in EMBEDDINGS and holds_embeddings(corpus):
         return (Listed(corpus.name, embeddings=corpus),)
     if suffix in (*POSES, *VIDEOS, *TIERS):
-        for one in read_folder(corpus.parent):
-            if corpus in (one.poses, one.video, one.embeddings, one.signs):
-                return (one,)
+        one = read_one(corpus)
+        if corpus in (one.poses, one.video, one.embeddings, one.signs):
+            return (one,)
         raise InputError(f"{corpus}: another file of its name goes before it; index that, or list it in a manifest")
     if suffix == ".csv":
         return read_manifest(corpus)
@@ -123,7 +185,8 @@ class _Way:
 
     store: VectorIndex
     where: str
-    name: str | None  # of the embedder
+    embedder: seasign.Embedder | None
+    segmenter: tuple[seasign.Segmenter, Decoder]
     given: Mapping[str, Any]
     quiet: bool
 
@@ -147,19 +210,8 @@ class _Way:
         if one.embeddings:
             embeddings, signs = read_signs_embedded(one.embeddings)
             return signs, cues, {"embeddings": embeddings}
-        embedder = self._embedder(one)
-        poses = self._poses(one, made, landmarks_of(embedder))
-        signs = self._signs(one, poses)
-        if not signs:
-            raise InputError(f"{one.name}: nobody signs in it; leave it out")
-        return signs, cues, {"poses": poses, "embedder": embedder}
-
-    def _embedder(self, one: Listed) -> seasign.Embedder:
-        if self.name:
-            return choose_embedder(self.name, None)
-        if self.store.space is None:
-            raise InputError(f"{one.name}: say with --embedder what its signs are embedded with")
-        return by_space(self.where, self.store.space)
+        poses = self._poses(one, made, landmarks_of(self.embedder) if self.embedder else ())
+        return self._signs(one, poses), cues, {"poses": poses, "embedder": self.embedder}
 
     def _poses(self, one: Listed, made: Video, landmarks: Sequence[str]) -> Poses | None:
         """Those that there are, or those that are estimated and kept in the index; None: nobody looks at them."""
@@ -181,8 +233,12 @@ class _Way:
         if one.signs and (one.signs.suffix.lower() not in TIERS or self.given["sign_tier"] in _tiers(one.signs)):
             return seasign.read_signs(one.signs, self.given["sign_tier"])
         if poses is None:
-            raise InputError(f"{one.name}: has neither poses nor signs (tier {self.given['sign_tier']})")
-        return segmented(poses, *choose_segmenter(self.given, "annotation"))[0]
+            found = ", ".join(sorted(_tiers(one.signs))) if one.signs else ""
+            advice = f"choose one of {found} by --sign-tier" if found else "add poses beside it"
+            raise InputError(
+                f"{one.name}: has no tier {self.given['sign_tier']}, and no poses to find signs in: {advice}"
+            )
+        return segmented(poses, *self.segmenter)[0]
 
     def _cues(self, one: Listed) -> tuple[Cue, ...]:
         """Of the subtitles; else of the tier of an ELAN file, when it has one."""
@@ -238,6 +294,21 @@ def has_changed(video: Video) -> bool:
         return True
 
 
+def has_gone(video: Video) -> bool:
+    """Whether a file that a video was made of is not there any more."""
+    return not all(Path(file.path).exists() for file in video.files)
+
+
+def to_forget(where: object, names: Iterable[str]) -> str:
+    """The command that takes videos out of an index."""
+    return f"seasign index --out {shlex.quote(str(where))}" + "".join(f" --delete {shlex.quote(it)}" for it in names)
+
+
+def counted(number: int, what: str) -> str:
+    """So many of it: `1 video`, `2 videos`."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def _plain(video: Video) -> tuple[object, ...]:
     """All of a video that its windows depend on."""
     return video.signer, video.date, video.film, video.made, [(file.path, file.sha256) for file in video.files]
@@ -249,32 +320,38 @@ def _tiers(path: Path) -> set[str]:
     return set(eaf.names(path))
 
 
-def _some(names: Mapping[str, object], several: int = 3) -> str:
+def _some(names: Iterable[str]) -> str:
     listed = list(names)
-    return (", ".join(listed[:several]) + " ..." * (len(listed) > several)) or "none"
+    return (", ".join(listed[:SEVERAL]) + " ..." * (len(listed) > SEVERAL)) or "none"
 
 
-def _tell(
-    store: VectorIndex,
-    where: str,
-    done: Mapping[str, int],
-    unchanged: Sequence[str],
-    gone: Sequence[str],
-    failed: Mapping[str, str],
-    quiet: bool,
-    as_json: bool,
-) -> None:
+def _tell(store: VectorIndex, where: str, told: _Told, deleted: Sequence[str], quiet: bool, as_json: bool) -> None:
     """Say what became of every video."""
-    for line in failed.values():
+    for line in told.failed.values():
         click.echo(f"error: {line}", err=True)
+    if told.silent:
+        warnings.warn(f"{_some(told.silent)}: nobody signs in it; passed over", InputWarning, stacklevel=2)
+    if told.gone:
+        forget = to_forget(where, told.gone[:SEVERAL])
+        message = f"{_some(told.gone)}: gone from the disk, and still in the index; to forget: {forget}"
+        warnings.warn(message, InputWarning, stacklevel=2)
     videos, windows, space = len(store.videos()), len(store), store.space
+    said: Mapping[str, Sequence[str]] = {
+        "unchanged": told.unchanged,
+        "deleted": list(deleted),
+        "no signs": told.silent,
+        "gone": told.gone,
+        "failed": [*told.failed],
+    }
     if as_json:
-        values = {"indexed": dict(done), "unchanged": list(unchanged), "deleted": list(gone), "failed": dict(failed)}
-        click.echo(json.dumps({**values, "videos": videos, "windows": windows, "space": space, "index": where}))
+        values = {what.replace(" ", "_"): names for what, names in said.items()}
+        facts = {"failed": told.failed, "videos": videos, "windows": windows, "space": space, "index": where}
+        click.echo(json.dumps({"indexed": told.done, **values, **facts}))
     elif not quiet:
-        if done:
-            click.echo(f"indexed   {len(done)} videos, {sum(done.values())} windows")
-        for what, names in ("unchanged", unchanged), ("deleted", gone), ("failed", failed):
+        if told.done:
+            click.echo(f"indexed   {counted(len(told.done), 'video')}, {counted(sum(told.done.values()), 'window')}")
+        for what, names in said.items():
             if names:
-                click.echo(f"{what:9} {len(names)} videos")
-        click.echo(f"index     {where}: {videos} videos, {windows} windows" + (f" in {space}" if space else ""))
+                click.echo(f"{what:9} {counted(len(names), 'video')}")
+        held = f"{counted(videos, 'video')}, {counted(windows, 'window')}"
+        click.echo(f"index     {where}: {held}" + (f" in {space}" if space else ""))

@@ -6,7 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,12 @@ import numpy as np
 import seasign
 from seasign import jobs
 from seasign.cli.embed import NAME, TAGS, WHAT, choose_embedder, landmarks_of
-from seasign.cli.index import by_space, has_changed, kept_poses
+from seasign.cli.index import SEVERAL, by_space, counted, has_changed, has_gone, kept_poses, to_forget
 from seasign.cli.options import EXISTING, JSON, QUIET, Number
-from seasign.contact_sheet import DRAWN, Card, clock, moments, shorten
+from seasign.contact_sheet import DRAWN, Asked, Card, clock, moments, shorten
 from seasign.corpora.videos import check_date
 from seasign.embedding import compare
-from seasign.formats import POSES, TABLES, VIDEOS, read_embeddings
+from seasign.formats import EMBEDDINGS, POSES, TABLES, VIDEOS, read_embeddings
 from seasign.formats.disk import write_text
 from seasign.formats.npz import holds_embeddings
 from seasign.indexing import EVERYTHING, Filters, Match, VectorIndex, Video, Window
@@ -32,9 +32,9 @@ from seasign.segmentation import in_poses
 from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign, plain_values
 from seasign.uncertainty import bootstrap_retrieval
 
-SEVERAL = 3  # labels that are named when more have no counterpart
 AROUND = 5.0  # seconds around a hit in which its neighbours are
 COLUMNS = "rank score video kind start end gloss confidence text before inside after signer date path".split()
+TENTH = 10  # among the nearest: how far the first stands above it says more than its score
 FEW = 10  # queries from which on an interval is about as wide as it should be
 
 
@@ -88,16 +88,20 @@ def search(
     is nearer, and only those of one space compare.
     """
     asked = Filters(**filters)
-    if "://" in among or Path(among).is_dir():
-        if text is not None and like is not None:
-            raise click.UsageError("give a TEXT to look for, or --like")
+    if text is not None and like is not None:
+        raise click.UsageError("give a TEXT to look for or --like, not both")
+    if text is not None and not text.strip():
+        raise click.UsageError("the TEXT to look for is empty")
+    if frames and not sheet:
+        raise click.UsageError("--frames are the pictures of a --sheet: give one")
+    if "://" in among or Path(among).is_dir() or not (Path(among).exists() or Path(among).suffix in EMBEDDINGS):
         if text is None and like is None and asked == EVERYTHING:
             raise click.UsageError("give a TEXT to look for, --like, --gloss or another filter")
         _search_index(warned, among, text, like, embedder, tags, count, asked, output, sheet, frames, quiet, as_json)
         return
-    if asked != EVERYTHING or output or sheet or frames:
+    if asked != EVERYTHING or output or sheet:
         raise click.UsageError("filters, --output, --sheet and --frames go with an index")
-    if (text is None) == (like is None):
+    if text is None and like is None:
         raise click.UsageError("give a TEXT to look for, or --like")
     _search_file(warned, Path(among), text, like, embedder, tags, count, quiet, as_json)
 
@@ -117,14 +121,14 @@ def _search_file(
     among, items = read_embeddings(path)
     query, itself = _query(path, among.space, text, like, embedder, tags)
     if among.space == query.space:
-        _check_query(query, text or like)
+        _check_query(query, text if like is None else like)
     (hits,) = seasign.search(query, among, best=count + (itself is not None))
-    hits = tuple(hit for hit in hits if hit.row != itself)[:count]
+    hits = tuple(hit for hit in hits if hit.row != itself and hit.score != 0)[:count]
     if as_json:
         found = [{"rank": rank, **_described(hit, items)} for rank, hit in enumerate(hits, 1)]
         click.echo(json.dumps({"space": among.space, "text": text, "like": like, "hits": found, "warnings": warned}))
     elif not quiet:
-        _print_hits([_described(hit, items) for hit in hits])
+        _print_hits([_described(hit, items) for hit in hits], len(among.vectors))
 
 
 def _check_query(query: Embeddings, what: str | None) -> None:
@@ -165,10 +169,10 @@ def _described(hit: Hit, items: Sequence[Cue] | Sequence[Sign]) -> dict[str, Any
     return {"row": hit.row + 1, "score": hit.score} | {name: known[name] for name in names if name in known}
 
 
-def _print_hits(hits: Sequence[Mapping[str, Any]]) -> None:
+def _print_hits(hits: Sequence[Mapping[str, Any]], among: int) -> None:
     """A line per hit; a dash for what is not known."""
     if not hits:
-        click.echo("nothing to find: there are no embeddings")
+        click.echo("nothing was found" if among else "nothing to find: there are no embeddings")
         return
     lines: list[tuple[str, ...]] = [("rank", "score", "from", "to", "row", "says", "id")]
     for rank, hit in enumerate(hits, 1):
@@ -201,6 +205,8 @@ def _search_index(
 ) -> None:
     """Search what `index` made."""
     asked = replace(asked, since=check_date("--since", asked.since), until=check_date("--until", asked.until))
+    if asked.since and asked.until and asked.since > asked.until:
+        raise click.UsageError(f"--since {asked.since} is after --until {asked.until}")
     store = seasign.open_index(where)
     wanted: dict[str, tuple[Path, Collection[str]]] = {"hits": (output, TABLES)} if output else {}
     wanted |= {"the contact sheet": (sheet, (".html",))} if sheet else {}
@@ -210,10 +216,13 @@ def _search_index(
     if space is not None and (text is not None or like is not None):
         query, _ = _query(where, space, text, like, embedder, tags)
         compare(query, replace(query, space=space))
-        _check_query(query, text or like)
+        _check_query(query, text if like is None else like)
     if like is not None and asked.kind is None:
         asked = replace(asked, kind="sign")
-    matches = store.search(query, asked, count)
+    nearest = store.search(query, asked, max(count, TENTH))
+    matches = [match for match in nearest if match.score != 0][:count]  # 0: it shares nothing with the query
+    if not nearest and (why := _why_nothing(store, asked)):
+        warnings.warn(f"{where}: {why}", InputWarning, stacklevel=2)
     known = _known(store, where, matches)
     cards = [_card(store, match, known.get(match.video)) for match in matches]
     rows = [{"rank": rank, **_row(card, known.get(card.match.video))} for rank, card in enumerate(cards, 1)]
@@ -223,8 +232,14 @@ def _search_index(
     if sheet:
         title = text or (f"like {Path(like).name}" if like else asked.gloss) or "windows"
         shown = [_pictured(card, where, known.get(card.match.video), frames) for card in cards]
-        words = ", ".join(filter(None, (f"{len(cards)} of {len(store)} windows in {where}", _plainly(asked))))
-        write_text(sheet, seasign.render_sheet(title, shown, words))
+        floor = min((match.score for match in nearest[:TENTH]), default=math.nan)
+        bars = f"bars: how far above the {'tenth' if len(nearest) >= TENTH else 'last'}, {floor:.4g}"
+        words = [f"{len(cards)} of {counted(len(store), 'window')} in {where}", _plainly(asked)]
+        words += [bars] if floor < nearest[0].score else []
+        wanted_sign = _asked(like) if like else None
+        write_text(
+            sheet, seasign.render_sheet(title, shown, ", ".join(filter(None, words)), floor=floor, asked=wanted_sign)
+        )
     if as_json:
         click.echo(json.dumps(plain_values({**said, "hits": rows}) | {"warnings": warned}))
     elif not quiet:
@@ -236,13 +251,51 @@ def _search_index(
 def _known(store: VectorIndex, where: str, matches: Sequence[Match]) -> Mapping[str, Video]:
     """The videos of what was found. Those that have changed since are named."""
     videos = store.videos({match.video for match in matches})
-    if changed := [name for name, video in videos.items() if has_changed(video)]:
-        some = ", ".join(changed[:SEVERAL]) + " ..." * (len(changed) > SEVERAL)
-        message = (
-            f"{some}: changed or gone since indexed, so times may be off; index again: seasign index ... --out {where}"
-        )
-        warnings.warn(message, InputWarning, stacklevel=2)
+    gone = [name for name, video in videos.items() if has_gone(video)]
+    changed = [name for name, video in videos.items() if name not in gone and has_changed(video)]
+    for names, what in (
+        (gone, f"gone from the disk, and still in the index; to forget: {to_forget(where, gone[:SEVERAL])}"),
+        (changed, f"changed since indexed, so times may be off; index again: seasign index ... --out {where}"),
+    ):
+        if names:
+            some = ", ".join(names[:SEVERAL]) + " ..." * (len(names) > SEVERAL)
+            warnings.warn(f"{some}: {what}", InputWarning, stacklevel=2)
     return videos
+
+
+def _why_nothing(store: VectorIndex, asked: Filters) -> str:
+    """Which filters let nothing pass, each alone, and what there is instead."""
+    if not len(store):
+        return "there is nothing in it"
+    alone = {one.name for one in fields(asked) if (value := getattr(asked, one.name)) is not None
+             and not store.search(None, Filters(**{one.name: value}), 1)}  # fmt: skip
+    videos = store.videos().values()
+    signers = sorted({video.signer for video in videos if video.signer})
+    days = sorted(video.date for video in videos if video.date)
+    some = ", ".join(signers[:SEVERAL]) + " ..." * (len(signers) > SEVERAL)
+    reasons = {
+        "kind": f"it has no {asked.kind}s",
+        "gloss": f"no sign has the gloss {asked.gloss}",
+        "signer": f"no video is by {asked.signer!r}: " + (f"there are {some}" if some else "none names its signer"),
+        "least": f"no sign says a confidence of {asked.least} or more",
+    }
+    held = f"its videos are of {days[0]} to {days[-1]}" if days else "no video in it says its day"
+    said = [reason for name, reason in reasons.items() if name in alone]
+    return "; ".join(said + [held] * bool(alone & {"since", "until"})) or "no window passes all filters at once"
+
+
+def _asked(like: str) -> Asked | None:
+    """The sign that is looked for, as it is drawn; None: there are no poses of it."""
+    file, _, row = like.rpartition("#")
+    if not (file and row.isdecimal()):
+        poses = _body(Path(like))
+        return Asked(Path(like).name, poses, 0.0, poses.duration)
+    path, (_, items) = Path(file).with_suffix(".pose"), read_embeddings(Path(file))
+    if not items or not path.is_file():
+        return None
+    own = items[int(row) - 1]
+    name = (own.gloss if isinstance(own, Sign) else own.text) or f"{path.name}#{row}"
+    return Asked(name, _drawn(path, Window(own.start, own.end, "sign")), own.start, own.end)
 
 
 def _card(store: VectorIndex, match: Match, video: Video | None) -> Card:

@@ -30,7 +30,7 @@ def lines(name, texts):
 def test_texts_are_scored_line_by_line_with_intervals():
     lines("ref.txt", GOLDEN["slt"]["refs"]), lines("hyp.txt", GOLDEN["slt"]["hyps"])
     printed = run("evaluate-translation", "ref.txt", "hyp.txt").stdout
-    assert printed.startswith("60 sentences, words by 13a\n")
+    assert printed.startswith("sentences            60, words by 13a\n")
     low, high = map(float, re.search(r"BLEU-4 +43\.24 +([\d.]+) +([\d.]+)\n", printed).groups())
     assert low < 43.24 < high
     assert re.search(r"ROUGE-L +74\.74 ", printed)
@@ -51,7 +51,7 @@ def test_outputs_with_their_names_are_scored_without_them_and_by_them():
     found = json.loads(run("evaluate-translation", "ref.txt", "hyp.txt", "--json").stdout)
     assert found["bleu_4"] == pytest.approx(GOLDEN["slt"]["bleu"]["bleu4"], abs=1e-6)
     again = json.loads(run("evaluate-translation", "labels.dev.gz", "hyp.jsonl", "--json").stdout)
-    assert again["warnings"] == ["hyp.jsonl: 1 texts of other names are not scored"]
+    assert again["warnings"] == ["hyp.jsonl: 1 text of another name is not scored"]
     assert again | {"warnings": []} == found
 
 
@@ -76,10 +76,14 @@ def test_subtitles_are_scored_by_what_is_said_during_a_cue():
         ("two.txt", "one.txt", "two.txt has 2 lines and one.txt 1: give one for each"),
         ("two.txt", "named.txt", "named.txt names its sentences and two.txt does not: give names to both"),
         ("two.txt", "mixed.txt", "mixed.txt:2: does not begin with 'sample: NAME, prediction: ', as other lines do"),
-        ("gap.txt", "two.txt", "1 of 2 references are empty, the first is number 2: leave it out"),
+        (
+            "gap.txt",
+            "two.txt",
+            "gap.txt against two.txt: 1 of 2 references is empty, the first is number 2: leave it out",
+        ),
         ("two.txt", "cues.vtt", "cues.vtt has cues, and two.txt none: give two files of one kind"),
         ("named.txt", "other.txt", "other.txt: has nothing for 1 of 1 sentences, such as 'a'"),
-        ("twice.txt", "twice.txt", "twice.txt: 1 of its names are there twice; keep one of each"),
+        ("twice.txt", "twice.txt", "twice.txt: 1 of its names is there twice; keep one of each"),
         ("music.vtt", "cues.vtt", "music.vtt: has no cue that is signed"),
         ("two.txt", "two.mp4", "two.mp4: holds no sentences; expected *.txt"),
     ],

@@ -81,7 +81,7 @@ def test_poses_that_begin_later_have_the_times_of_their_video(model, signer):
 
 def test_other_files_are_marked_too(model, signer):
     said = json.loads(run("translate", "news.npz", "--model", model, "-o", "mt.eaf", "--json").stdout)
-    tiers = eaf.read(Path("mt.eaf"), ["MT", "MT_CONFIDENCE"])
+    tiers = eaf.read(Path("mt.eaf"), said["tiers"])
     assert said["cues"] == len(tiers["MT"]) == len(tiers["MT_CONFIDENCE"])
     assert [float(it.gloss) for it in tiers["MT_CONFIDENCE"]] == pytest.approx(said["probabilities"], abs=0.005)
     run("translate", "news.npz", "--model", model, "-o", "mt.json")
@@ -97,7 +97,7 @@ def test_what_translates_nothing_is_refused(model, signer, tmp_path):
                                        landmarks=signer.landmarks[:3]))  # fmt: skip
     result = run("translate", "empty.npz", "--model", model, "-o", "mt.vtt")
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1].startswith("error: the poses (3 landmarks")
+    assert result.stderr.splitlines()[-1].startswith("error: empty.npz: the poses (3 landmarks")
     assert not Path("mt.vtt").exists()
 
 

@@ -82,8 +82,16 @@ def test_where_nobody_signs_there_is_nothing_to_translate():
         assert translate(poses_of(), Says(()), segmenter=Phrases(())).cues == ()
 
 
+def test_poses_without_hands_are_not_translated():
+    poses = replace(poses_of(), landmarks=("LEFT_HAND_LANDMARKS.WRIST",))
+    assert translate(poses, Counter(), segmenter=Phrases()).cues
+    poses.xyz[:] = np.nan
+    with pytest.raises(InputError, match="none of 200 frames of the poses shows a hand"):
+        translate(poses, Counter(), segmenter=Phrases())
+
+
 def test_phrases_of_half_a_minute_are_said_to_be_long():
-    with pytest.warns(InputWarning, match=r"1 of 2 phrases are longer than 30 s, the first at 4\.00 s"):
+    with pytest.warns(InputWarning, match=r"1 of 2 phrases is longer than 30 s, the first at 4\.00 s"):
         translate(poses_of(1000), Counter(), segmenter=Phrases(((10, 40), (100, 900))))
 
 

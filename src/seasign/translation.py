@@ -7,6 +7,7 @@ from math import ceil, floor, isfinite
 from typing import Protocol, runtime_checkable
 
 from seasign.segmentation import TRAINING_FREE, Segmenter, choose_decoder, find_phrases, find_signs
+from seasign.spotting import check_hands
 from seasign.types import Cue, InputError, InputWarning, Poses, Span
 
 LONG = 30.0  # seconds: what translators learn from are sentences, and few are longer
@@ -57,11 +58,12 @@ def translate(
     Returns:
         Seconds from the first frame of the poses; `segmentation.in_video` turns the cues into those of the video.
     Raises:
-        InputError: The segmenter or the translator refuses the poses; or the translator does not give one text, and
-            one probability from 0 to 1, for every clip.
+        InputError: No frame shows a hand; the segmenter or the translator refuses the poses; or the translator does not
+            give one text, and one probability from 0 to 1, for every clip.
     Warns:
         InputWarning: No phrase is found, some say nothing and are left out, or some are longer than half a minute.
     """
+    check_hands(poses, "the poses")
     tags = segmenter.tag(poses)
     signs = find_signs(tags, choose_decoder(segmenter, "annotation"))
     spans = find_phrases(tags, signs, choose_decoder(segmenter, "phrases"))
@@ -69,9 +71,10 @@ def translate(
         warnings.warn("nobody signs in these poses: there is nothing to translate", InputWarning, stacklevel=2)
     if late := [span for span in spans if span.duration > LONG]:
         message = (
-            f"{len(late)} of {len(spans)} phrases are longer than {LONG:.0f} s, the first at {late[0].start:.2f} s"
+            f"{len(late)} of {len(spans)} phrases {'is' if len(late) == 1 else 'are'} longer than {LONG:.0f} s, "
+            f"the first at {late[0].start:.2f} s"
         )
-        warnings.warn(f"{message}: expect little of their translations", InputWarning, stacklevel=2)
+        warnings.warn(f"{message}: expect little of such translations", InputWarning, stacklevel=2)
     clips = [cut(poses, span) for span in spans]
     order = sorted(range(len(clips)), key=lambda number: len(clips[number].xyz))
     said: dict[int, Translation] = {}
@@ -93,7 +96,8 @@ def translate(
             raise InputError(f"the translator gave {where} a probability of {one.probability}: it should be 0 to 1")
     texts = [" ".join(said[number].text.split()) for number in range(len(spans))]
     if empty := texts.count(""):
-        message = f"{empty} of {len(spans)} phrases were translated by nothing, and have no subtitle"
+        were, have = ("was", "has") if empty == 1 else ("were", "have")
+        message = f"{empty} of {len(spans)} phrases {were} translated by nothing, and {have} no subtitle"
         warnings.warn(message, InputWarning, stacklevel=2)
     kept = [number for number, text in enumerate(texts) if text]
     return Translated(

@@ -14,7 +14,18 @@ import click
 
 import seasign
 from seasign import checkpoints, jobs
-from seasign.cli.options import ESTIMATION, EXISTING, JSON, OUTPUT, QUIET, SEGMENTATION, Number, options, progress_bar
+from seasign.cli.options import (
+    ESTIMATION,
+    EXISTING,
+    JSON,
+    OUTPUT,
+    QUIET,
+    SEGMENTATION,
+    Number,
+    options,
+    progress_bar,
+    wrote,
+)
 from seasign.cli.signing import choose_segmenter, is_video, poses_in
 from seasign.corpora.uni_sign import LABELS, read_labels
 from seasign.formats import KEYPOINTS, POSES, SUBTITLES, TABLES, TIERS, coco, disk, timed_text
@@ -82,20 +93,24 @@ def translate(
         else:
             seen = poses_in(poses, given, output, quiet or as_json, done, landmarks or ())
         with progress_bar("translating", "phrases", quiet or as_json) as progress:
-            found = seasign.translate(seen, translator, segmenter=segmenter, batch=batch, progress=progress)
+            try:
+                found = seasign.translate(seen, translator, segmenter=segmenter, batch=batch, progress=progress)
+            except InputError as error:
+                raise InputError(f"{poses}: {error}") from error
         cues = in_video(found.cues, seen)
         del seen
         by = f"Machine translation by {model.resolve().name}, seasign {seasign.__version__}; not checked by anyone"
-        _write(output, cues, found.probabilities, by, poses if filmed else None)
+        tiers = _write(output, cues, found.probabilities, by, poses if filmed else None)
     if as_json:
         counts = {"cues": len(cues), "phrases": found.phrases, "probabilities": found.probabilities}
-        click.echo(json.dumps(counts | {"model": str(model), "segmenter": given["segmenter"], "output": str(output)}))
+        by_what = {"model": str(model), "segmenter": given["segmenter"]}
+        click.echo(json.dumps(counts | by_what | {"output": str(output), "tiers": tiers}))
     elif not quiet:
         click.echo(f"phrases   {found.phrases} by the {given['segmenter']} segmenter")
         if cues:
             low, high = min(found.probabilities), max(found.probabilities)
             click.echo(f"subtitles {len(cues)}, confidence {low:.2f} to {high:.2f}")
-        click.echo(f"wrote     {output}: a machine translation, and marked as one")
+        click.echo(f"{wrote(output, tiers)}{',' if tiers else ':'} a machine translation, and marked as one")
 
 
 def _write(
@@ -104,21 +119,23 @@ def _write(
     probabilities: tuple[float, ...],
     by: str,
     video: Path | None,
-) -> None:
-    """Write translations so that the file says what they are."""
+) -> list[str]:
+    """Write translations so that the file says what they are, and name the tiers of an .eaf."""
     suffix = output.suffix.lower()
     if suffix in TIERS:
         like = output if output.exists() else None
         sure = tuple(Sign(cue.start, cue.end, f"{p:.2f}") for cue, p in zip(cues, probabilities, strict=True))
         tiers = jobs.beside({"MT": cues, "MT_CONFIDENCE": sure}, like)
         seasign.write(output, tiers, like=like, media=[video] if video else [])
-    elif suffix in TABLES:
+        return list(tiers)
+    if suffix in TABLES:
         seasign.write(output, cues, also={"probability": probabilities, "source": [by] * len(cues)})
     else:
         seasign.write(output, cues, head=by, notes=[f"confidence {p:.2f}" for p in probabilities])
+    return []
 
 
-KINDS = {"text": "sentences", "glosses": "sentences of glosses", "words": "single signs"}
+KINDS = {"text": "sentences", "glosses": "sentences", "words": "single signs"}
 
 
 @click.command("evaluate-translation")
@@ -149,7 +166,10 @@ def evaluate_translation(
         raise InputError(f"{one} has cues, and {other} none: give two files of one kind")
     pairs = _by_cue(reference, estimate) if timed[0] else _by_name(reference, estimate, kind)
     count: dict[str, Callable[..., Counted]] = {"glosses": count_glosses, "words": count_isolated}
-    counted = count[kind](*pairs) if kind in count else count_translation(*pairs, tokenize=tokenize)
+    try:
+        counted = count[kind](*pairs) if kind in count else count_translation(*pairs, tokenize=tokenize)
+    except InputError as error:
+        raise InputError(f"{reference} against {estimate}: {error}") from error
     scores = bootstrap_texts(counted, seed=seed)
     settings: dict[str, object] = {"sentences": counted.number}
     if kind == "text":
@@ -159,8 +179,8 @@ def evaluate_translation(
         intervals = {name: [it.low, it.high] for name, it in scores.items()}
         click.echo(json.dumps(plain_values({**settings, **found, "intervals": intervals, "warnings": warned})))
     elif not quiet:
-        said = f", words by {tokenize}" if kind == "text" else ""
-        click.echo(f"{counted.number} {KINDS[kind]}{said}\n{'':16}{'score':>7}{'95 % from':>12}{'to':>8}")
+        said = {"text": f", words by {tokenize}", "glosses": ", of glosses"}.get(kind, "")
+        click.echo(f"{KINDS[kind]:16}{counted.number:7}{said}\n{'':16}{'score':>7}{'95 % from':>12}{'to':>8}")
         for name, it in scores.items():
             low, high = ("-" if isnan(edge) else f"{edge:.2f}" for edge in (it.low, it.high))
             click.echo(f"{NAMES.get(name, name.replace('_', ' ')):16}{it.value:7.2f}{low:>12}{high:>8}")
@@ -216,7 +236,8 @@ def _by_name(reference: Path, estimate: Path, kind: str) -> tuple[list[str], lis
     if lacking := [name for name in named[0] if name not in named[1]]:
         raise InputError(f"{estimate}: has nothing for {len(lacking)} of {len(true)} sentences, such as {lacking[0]!r}")
     if more := len(named[1]) - len(true):
-        warnings.warn(f"{estimate}: {more} texts of other names are not scored", InputWarning, stacklevel=2)
+        what = "text of another name is" if more == 1 else "texts of other names are"
+        warnings.warn(f"{estimate}: {more} {what} not scored", InputWarning, stacklevel=2)
     return [text for _, text in true], [named[1][name] for name in named[0]]
 
 
@@ -237,5 +258,6 @@ def _texts(path: Path, kind: str, *, outputs: bool) -> list[tuple[str | None, st
         raise InputError(f"{path}:{number}: does not begin with 'sample: NAME, prediction: ', as other lines do")
     pairs = [(it["name"], it["text"]) for it in marked if it]
     if len(dict(pairs)) < len(pairs):
-        raise InputError(f"{path}: {len(pairs) - len(dict(pairs))} of its names are there twice; keep one of each")
+        again = len(pairs) - len(dict(pairs))
+        raise InputError(f"{path}: {again} of its names {'is' if again == 1 else 'are'} there twice; keep one of each")
     return list(pairs)

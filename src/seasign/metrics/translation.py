@@ -282,7 +282,8 @@ def _checked(reference: Sequence[str], estimate: Sequence[str]) -> tuple[list[st
         raise InputError("there are no sentences to score")
     true, found = ([" ".join(text.split()) for text in side] for side in (reference, estimate))
     if empty := [number for number, text in enumerate(true, start=1) if not text]:
-        count = f"{len(empty)} of {len(true)} references are empty"
+        are = "is" if len(empty) == 1 else "are"
+        count = f"{len(empty)} of {len(true)} references {are} empty"
         raise InputError(f"{count}, the first is number {empty[0]}: leave it out")
     for side, texts in ("reference", true), ("estimate", found):
         if marked := next((text for text in texts if PREFIX.match(text)), None):

@@ -18,12 +18,14 @@ import pytest
 import planted
 import seasign
 from commands import run
+from seasign.cli.search import _asked as asked
 from seasign.cli.search import _drawn
 from seasign.contact_sheet import draw_poses
 from seasign.formats.video import stills
 from seasign.indexing import VectorIndex, Window
 from seasign.models.gloss_text import GlossText
 from seasign.models.pose_descriptor import PoseDescriptor
+from seasign.spotting import trim
 from seasign.stores import open_index
 from seasign.types import Cue, InputError, Sign
 from test_pose_descriptor import signing
@@ -126,6 +128,20 @@ def test_bars_of_a_sheet_rise_from_the_tenth_though_fewer_are_shown(tmp_path):
         assert f"bars: how far above the tenth, {tenth:.4g}" in page
         widths = [float(width) for width in re.findall(r'<rect width="(.*?)"', page)]
         assert (len(widths), widths[0], widths[9:]) == (count, 100, [0] * (count - 9))
+
+
+def test_the_sign_that_is_asked_is_drawn_without_rest_or_from_its_row(tmp_path):
+    seasign.write(tmp_path / "one.pose", signing(1))
+    own = asked(str(tmp_path / "one.pose"))
+    at = signing(1).landmarks.index(own.poses.landmarks[0])
+    assert own.name == "one.pose"
+    assert np.array_equal(own.poses.xyz[:, 0], trim(signing(1)).xyz[:, at], equal_nan=True)
+    signs = [Sign(0.2, 1.8, "ONE")]
+    seasign.write(tmp_path / "one.npz", PoseDescriptor().signs(signing(1), signs), of=signs)
+    row = asked(f"{tmp_path / 'one.npz'}#1")
+    assert (row.name, len(row.poses.xyz)) == ("ONE", 40)
+    (tmp_path / "one.pose").unlink()
+    assert asked(f"{tmp_path / 'one.npz'}#1") is None
 
 
 def test_a_manifest_says_signer_and_date_and_confidence_counts(tmp_path):

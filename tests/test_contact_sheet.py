@@ -104,7 +104,7 @@ def test_bars_rise_from_the_floor_to_the_best():
 
 
 def test_what_was_looked_for_is_drawn_before_what_was_found():
-    page = render_sheet("x", [card(poses=signing(1))], asked=Asked("house.pose", signing(2), 0, 2))
+    page = render_sheet("x", [card(poses=signing(1))], asked=Asked("house.pose", signing(2)))
     assert page.count('<svg viewBox="0 0 400') == 2
     said = " ".join(" ".join(Words(page).texts).split())
     assert said.index("house.pose what was looked for") < said.index("RAIN 0.75")

@@ -18,7 +18,7 @@ from seasign.indexing import Match
 from seasign.types import Poses
 
 MOMENTS = 4  # pictures of one window
-WIDE, HIGH = 100, 140  # of a picture of poses, in its own units
+WIDE, HIGH = 100, 136  # of a picture of poses, in its own units
 SCALE = 38.0  # of a shoulder's width in them
 NECK = 50.0  # where the middle of the shoulders is, from above: hands that hang down are seen
 _BODY = "POSE_LANDMARKS."
@@ -65,9 +65,7 @@ class Asked:
     """The sign that was looked for; it is drawn before what was found."""
 
     name: str
-    poses: Poses
-    start: float  # seconds of the poses
-    end: float
+    poses: Poses  # of it alone
 
 
 def render_sheet(
@@ -225,7 +223,7 @@ def _points(way: Float[np.ndarray, "frames 2"]) -> str:
 
 def _asked(asked: Asked) -> str:
     """What was looked for, as a card without a rank."""
-    shown = draw_poses(asked.poses, asked.start, asked.end) or '<div class="none">no poses</div>'
+    shown = draw_poses(asked.poses, 0, asked.poses.duration) or '<div class="none">no poses</div>'
     return f"""<article class="asked">
 <div class="picture">{shown}</div>
 <h2>{escape(asked.name)}</h2>

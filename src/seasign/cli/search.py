@@ -6,6 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +30,7 @@ from seasign.indexing import EVERYTHING, Filters, Match, VectorIndex, Video, Win
 from seasign.metrics import AT, Direction, guess_retrieval
 from seasign.retrieval import Hit
 from seasign.segmentation import in_poses
+from seasign.spotting import trim
 from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign, plain_values
 from seasign.uncertainty import bootstrap_retrieval
 
@@ -285,17 +287,19 @@ def _why_nothing(store: VectorIndex, asked: Filters) -> str:
 
 
 def _asked(like: str) -> Asked | None:
-    """The sign that is looked for, as it is drawn; None: there are no poses of it."""
+    """The sign that is looked for, as it is drawn, without the rest around it; None: there are no poses of it."""
     file, _, row = like.rpartition("#")
     if not (file and row.isdecimal()):
         poses = _body(Path(like))
-        return Asked(Path(like).name, poses, 0.0, poses.duration)
+        with suppress(InputError):  # without shoulders or wrists nobody knows when hands rest
+            poses = trim(poses)
+        return Asked(Path(like).name, poses)
     path, (_, items) = Path(file).with_suffix(".pose"), read_embeddings(Path(file))
     if not items or not path.is_file():
         return None
     own = items[int(row) - 1]
     name = (own.gloss if isinstance(own, Sign) else own.text) or f"{path.name}#{row}"
-    return Asked(name, _drawn(path, Window(own.start, own.end, "sign")), own.start, own.end)
+    return Asked(name, _drawn(path, Window(own.start, own.end, "sign")))
 
 
 def _card(store: VectorIndex, match: Match, video: Video | None) -> Card:

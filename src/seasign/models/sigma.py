@@ -174,7 +174,9 @@ class Meeting(nn.Module):
         """Both sequences, after."""
         frames, pieces = vision.states, text.states
         if self.shape.compat is None:
-            frames, pieces = (norm(states) for norm, states in zip(self.norms, (frames, pieces), strict=True))
+            frames, pieces = (
+                norm(own.to(self.q.weight)) for norm, own in zip(self.norms, (frames, pieces), strict=True)
+            )
         scores = self._heads(self.q(frames)) @ self._heads(self.k(pieces)).mT
         if self.shape.compat is None:
             scores = (scores / self.shape.key**0.5).masked_fill(~text.there[:, None, None], -torch.inf)

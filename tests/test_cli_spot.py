@@ -243,7 +243,7 @@ def test_what_is_probable_needs_a_calibration_and_one_line_says_how(folder, monk
         (["--words-of", "story.vtt", "story.npz"], 1, "--words-of looks for words, and words need --embedder"),
         (["--words-of", "story.vtt", "--example", "story.npz", "story.npz"], 2, "give --example or --words-of"),
         (["--words-of", "fog.vtt", "story.npz", "--embedder", "dictionary:dictionary"], 1,
-         "fog.vtt: none of its 2 words is among the 6 of the dictionary"),
+         "fog.vtt: none of its 2 words is among those of the dictionary (house, rain, snow, sun, ...)"),
         (["dictionary/rain_1.npz", "story.npz", "--calibration", "1"], 2, "'1' is not two numbers, the second above 0"),
         (["dictionary/rain_1.npz", "story.npz", "--calibration", "a,b"], 2, "'a,b' is not two numbers"),
         (["dictionary/rain_1.npz", "story.npz", "--calibration", "1,-2"], 2, "'1,-2' is not two numbers"),

@@ -77,7 +77,9 @@ class Weights(click.ParamType):  # type: ignore[type-arg]
          "and windows into one space.",
 )  # fmt: skip
 @TAGS
-@click.option("--calibration", type=Weights(), metavar="A,B", help="Probabilities are 1 / (1 + exp(-A - B score)).")
+@click.option(
+    "--calibration", type=Weights(), metavar="A,B", help="Probabilities are 1 / (1 + exp(-A - B similarity))."
+)
 @click.option("-n", "--best", type=click.IntRange(1), help="At most so many spots, of all INPUTs. [default: 10]")
 @click.option(
     "--least", type=Number(min=0, max=1), help="Least probability of a spot. [default: 0.1; with --words-of 0.5]"
@@ -331,7 +333,11 @@ def _wanted(
         wanted = {word: _shown(word, words, read) for word in wanted if word.casefold() in words}
     if not wanted:
         among = [f"the {len(named)} of {given['vocabulary']}"] if given["vocabulary"] else []
-        among += [f"the {len(words)} of the dictionary"] if words is not None else []
+        among += (
+            [f"those of the dictionary ({', '.join(list(words)[:4])}{', ...' * (len(words) > 4)})"]
+            if words is not None
+            else []
+        )
         where = f" is among {' and '.join(among)}" if among else " can be looked for"
         raise InputError(f"{given['words_of']}: none of its {len(said)} words{where}")
     return wanted

@@ -254,6 +254,20 @@ def test_recomputed_activations_change_no_gradient(folder, batch):
     torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-3)
 
 
+def test_in_16_bits_losses_are_nearly_the_same_and_have_32(folder, batch):
+    model = task(folder).model.train()
+    torch.manual_seed(0)
+    expected = {name: float(value.detach()) for name, value in losses(model(batch), batch.said, Objective()).items()}
+    torch.manual_seed(0)
+    with torch.autocast("cpu", torch.bfloat16):
+        met = model(batch)
+    found = losses(met, batch.said, Objective())
+    assert all(value.dtype == torch.float32 for value in found.values())
+    assert {name: float(value.detach()) for name, value in found.items()} == pytest.approx(expected, rel=0.1)
+    sum(found.values()).backward()
+    assert all(own.grad.isfinite().all() for own in model.parameters() if own.grad is not None)
+
+
 # The data
 
 

@@ -231,7 +231,7 @@ class Pretraining(nn.Module):
             texts,
             frames.float(),
             frames_there,
-            words,
+            words.float(),
             words_there,
             self.scale,
             self._match(vision, text, clips @ texts.T, batch.said) if "matching" in asked else none,

@@ -240,6 +240,32 @@ def test_an_index_that_grows_large_moves_and_holds_the_same(tmp_path, monkeypatc
     same(again.search(query(), best=30), by_force(held, EVERYTHING, 30))
 
 
+@NEEDS_LANCE
+@pytest.mark.slow
+@pytest.mark.parametrize("declared", [False, True])
+def test_a_move_that_is_stopped_at_its_end_loses_nobody_who_waits_to_write(tmp_path, monkeypatch, declared):
+    def stopped(folder, store):
+        if declared:
+            declare(folder, store)
+        raise KeyboardInterrupt
+
+    index = open_index(tmp_path / "index", create=True)
+    held = {"a.pose": (about("a.pose", 0), *drawn(0, 9))}
+    index.put(*held["a.pose"])
+    declare = stores._declare
+    monkeypatch.setattr(stores, "LARGE", 5)
+    monkeypatch.setattr(stores, "_declare", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        settle(tmp_path / "index")
+    with pytest.raises(InputError, match="has moved to another store meanwhile"):
+        index.put(about("late.pose", 0), *drawn(7, 9))
+    monkeypatch.setattr(stores, "_declare", declare)
+    held["late.pose"] = about("late.pose", 0), *drawn(7, 9)
+    open_index(tmp_path / "index", create=True).put(*held["late.pose"])
+    assert json.loads((tmp_path / "index" / "index.json").read_text())["store"] == "lance"
+    same(settle(tmp_path / "index").search(query(), best=30), by_force(held, EVERYTHING, 30))
+
+
 def test_without_lancedb_a_large_index_stays_and_says_so(tmp_path, monkeypatch):
     index = open_index(tmp_path / "index", create=True)
     index.put(about("a.pose", 0), *drawn(0, 9))

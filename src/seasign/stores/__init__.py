@@ -7,6 +7,7 @@ a `lance` store without that file.
 import json
 import shutil
 import warnings
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -58,6 +59,10 @@ def open_index(where: Path | str, *, create: bool = False) -> VectorIndex:
     if store == "lance":
         return _lance(str(folder / "lance"))
     exact = Exact(folder)
+    if exact.moved:
+        with suppress(OSError):  # who cannot write here finds it all the same
+            _declare(folder, "lance")  # as a move that was stopped at its end would have
+        return _lance(str(folder / "lance"))
     if create:
         exact.check()
     return exact
@@ -85,14 +90,17 @@ def settle(where: Path | str) -> VectorIndex:
 
 
 def _move(folder: Path, exact: Exact) -> VectorIndex:
-    """Take all that an exact store holds into a `lance` store. Until that is whole, the exact one holds."""
+    """Take all that an exact store holds into a `lance` store. Until that is whole, the exact one holds.
+
+    Who waits to write is refused before the folder says another store: else it would write into the old one.
+    """
     with exact.moving():
         shutil.rmtree(folder / "lance", ignore_errors=True)  # of a move that broke off
         large = _lance(str(folder / "lance"))
         space = exact.space or ""
         for name, video in exact.videos().items():
             large.put(video, exact.windows(name), exact.embeddings(name, space))
-        _declare(folder, "lance")
+    _declare(folder, "lance")
     return large
 
 

@@ -201,6 +201,13 @@ class Exact:
 
     # Moving to another store
 
+    @property
+    def moved(self) -> bool:
+        """Whether another store holds all that was here."""
+        with self._connected() as base:
+            facts = _facts(base)
+            return facts is not None and bool(facts.moved)
+
     @contextmanager
     def moving(self) -> Iterator[None]:
         """Let nobody write; when it ends without an error, nobody ever writes here again."""

@@ -8,7 +8,9 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
@@ -423,6 +425,40 @@ for number in range(6):
     writers = [subprocess.Popen([*command, name], env=environment(), stderr=subprocess.PIPE) for name in "ab"]
     assert [(writer.communicate()[1].decode()[-500:], writer.returncode) for writer in writers] == [("", 0)] * 2
     assert len(begun(kind, where)) == 65
+
+
+@NEEDS_LANCE
+@pytest.mark.slow
+@pytest.mark.parametrize("counts", [(5, 8), (8, 5), (5, 5)])
+def test_of_two_who_put_in_the_same_new_video_at_once_one_stays(tmp_path, monkeypatch, counts):
+    from seasign.stores.lance import Lance
+
+    begun("lance", tmp_path).put(about("first", 0), *drawn(0, 5))
+    ready, real = threading.Barrier(2, timeout=30), Lance._ready
+
+    def held_up(self, *given):
+        table, data = real(self, *given)
+        first, counted = [True], table.count_rows
+
+        def count_rows(*asked):
+            found = counted(*asked)
+            if first:
+                first.clear()
+                ready.wait()  # until both have seen that it is not there
+            return found
+
+        table.count_rows = count_rows
+        return table, data
+
+    for number in range(3):
+        with monkeypatch.context() as patch, ThreadPoolExecutor(2) as pool:
+            patch.setattr(Lance, "_ready", held_up)
+            each = [(about(f"{number}.pose", seed), *drawn(seed, count)) for seed, count in enumerate(counts)]
+            for one in [pool.submit(begun("lance", tmp_path).put, *own) for own in each]:
+                one.result()
+        index = begun("lance", tmp_path)
+        left = index.videos()[f"{number}.pose"], sorted(index.windows(f"{number}.pose"), key=str)
+        assert left in [(video, sorted(windows, key=str)) for video, windows, _ in each]
 
 
 # Stops in the middle -------------------------------------------------------------------------------------------------

@@ -10,11 +10,15 @@ import warnings
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seasign.formats.disk import write_text
 from seasign.indexing import VectorIndex
 from seasign.stores.exact import Exact
 from seasign.types import InputError, InputWarning
+
+if TYPE_CHECKING:
+    from seasign.stores.lance import Lance
 
 SCHEMA = "seasign-index/1"
 LARGE = 200_000  # windows from which on comparing every one takes too long
@@ -99,7 +103,7 @@ def _move(folder: Path, exact: Exact) -> VectorIndex:
         large = _lance(str(folder / "lance"))
         space = exact.space or ""
         for name, video in exact.videos().items():
-            large.put(video, exact.windows(name), exact.embeddings(name, space))
+            large.add(video, exact.windows(name), exact.embeddings(name, space))
     _declare(folder, "lance")
     return large
 
@@ -109,7 +113,7 @@ def _declare(folder: Path, store: str) -> None:
     write_text(folder / "index.json", json.dumps({"schema": SCHEMA, "store": store}) + "\n")
 
 
-def _lance(where: str) -> VectorIndex:
+def _lance(where: str) -> "Lance":
     """The store in a folder or at an address."""
     if not find_spec("lancedb"):
         raise InputError(f'{where}: a large index needs lancedb: pip install "seasign[search]"')

@@ -40,6 +40,8 @@ IN_ORDER = [(name, "ascending") for name in ("video", "start", "end")] + [
     ("number", "ascending"),
 ]
 TABLE = "windows"
+KEY = ["video", "number"]
+PRIMARY = {"lance-schema:unenforced-primary-key": "true"}  # without it two who insert at once both do
 
 
 @dataclass(frozen=True)
@@ -83,25 +85,30 @@ class Lance:
         return np.array([row["vector"] for row in rows], np.float32).reshape(len(rows), -1 if rows else 0)
 
     def put(self, video: Video, windows: Sequence[Window], embeddings: Embeddings) -> None:
-        """Keep the windows of a video in place of those that it had."""
-        vectors = np.ascontiguousarray(embeddings.vectors, np.float32)
-        check_rows(video, windows, vectors)
+        """Keep the windows of a video in place of those that it had.
+
+        Of two who put in a new video at once, one finds the rows of the other by their primary key and updates them;
+        only `when_not_matched_by_source_delete` reads the whole table, so a new video does without.
+        """
         if not windows:
+            check_rows(video, windows, embeddings.vectors)
             self.delete(video.name)
             return
         with self._said():
-            data, own = _tabled(video, windows, embeddings.space, vectors), f"video = {_quoted(video.name)}"
-            table = self._table()
-            if table is None:
-                table = lancedb.connect(self.where).create_table(TABLE, schema=data.schema, exist_ok=True)
-            facts, dimensions = _facts(table), table.schema.field("vector").type.list_size
-            if (facts["space"], dimensions) != (embeddings.space, vectors.shape[1]):
-                raise another_space(self.where, (facts["space"], dimensions), embeddings)
-            if table.count_rows(own):
-                merge = table.merge_insert(["video", "number"]).when_matched_update_all().when_not_matched_insert_all()
-                merge.when_not_matched_by_source_delete(own).execute(data)
-            else:
-                table.add(data)
+            table, data = self._ready(video, windows, embeddings)
+            own = f"video = {_quoted(video.name)}"
+            merge = table.merge_insert(KEY).when_matched_update_all().when_not_matched_insert_all()
+            if not table.count_rows(own):
+                merge.execute(data)
+                if self._table().count_rows(own) == len(windows):
+                    return  # else the other one has put in more
+            merge.when_not_matched_by_source_delete(own).execute(data)
+
+    def add(self, video: Video, windows: Sequence[Window], embeddings: Embeddings) -> None:
+        """Keep the windows of a video that is not there, while nobody else writes: it is not looked for."""
+        with self._said():
+            table, data = self._ready(video, windows, embeddings)
+            table.add(data)
 
     def delete(self, video: str) -> bool:
         """Forget a video."""
@@ -186,6 +193,18 @@ class Lance:
         by_id = {row["_rowid"]: row for row in known}
         return [(by_id[number], hit.score) for number, hit in zip(chosen, hits, strict=True)]
 
+    def _ready(self, video: Video, windows: Sequence[Window], embeddings: Embeddings) -> tuple[Any, pa.Table]:
+        """The table, begun where there is none, and the rows that a video is in it."""
+        vectors = np.ascontiguousarray(embeddings.vectors, np.float32)
+        check_rows(video, windows, vectors)
+        data, table = _tabled(video, windows, embeddings.space, vectors), self._table()
+        if table is None:
+            table = lancedb.connect(self.where).create_table(TABLE, schema=data.schema, exist_ok=True)
+        facts, dimensions = _facts(table), table.schema.field("vector").type.list_size
+        if (facts["space"], dimensions) != (embeddings.space, vectors.shape[1]):
+            raise another_space(self.where, (facts["space"], dimensions), embeddings)
+        return table, data
+
     def _table(self) -> Any:
         """As it is now; None: nothing has been put in."""
         base = lancedb.connect(self.where)
@@ -248,7 +267,10 @@ def _tabled(
         "date": (pa.string(), [video.date] * count),
         "about": (pa.string(), [write_about(video), *[""] * (count - 1)]),
     }
-    fields = [pa.field(name, kind) for name, (kind, _) in columns.items()]
+    fields = [
+        pa.field(name, kind, nullable=name not in KEY, metadata=PRIMARY if name in KEY else None)
+        for name, (kind, _) in columns.items()
+    ]
     fields.append(pa.field("vector", flat.type, metadata={"space": space}))
     arrays = [pa.array(values, kind) for kind, values in columns.values()]
     return pa.Table.from_arrays([*arrays, flat], schema=pa.schema(fields))

@@ -10,6 +10,7 @@ import seasign
 from commands import run
 from seasign.models.gloss_text import GlossText
 from seasign.models.pose_descriptor import PoseDescriptor
+from seasign.spotting import trim
 from seasign.types import Cue, Embeddings, Sign
 from test_pose_descriptor import signing
 
@@ -64,6 +65,16 @@ def test_search_finds_a_sign_like_a_clip_or_like_another(moving):
     (moving / "copy.npz").write_bytes((moving / "moving.npz").read_bytes())
     same = run("search", moving / "copy.npz", "--like", like, "-n", 1)
     assert same.stdout.splitlines()[1].split()[:2] == ["1", "1"]
+
+
+def test_a_clip_is_looked_for_without_the_rest_around_its_sign(tmp_path):
+    seasign.write(tmp_path / "clip.npz", signing(1))
+    own = trim(signing(1))
+    assert len(own.xyz) < len(signing(1).xyz)
+    signs = [Sign(0.0, own.duration, "ONE")]
+    seasign.write(tmp_path / "signs.npz", PoseDescriptor().signs(own, signs), of=signs)
+    found = json.loads(run("search", tmp_path / "signs.npz", "--like", tmp_path / "clip.npz", "--json").stdout)
+    assert found["hits"][0]["score"] == pytest.approx(1, abs=1e-5)
 
 
 def test_search_among_cues_shows_their_texts(tmp_path):

@@ -6,7 +6,6 @@ import json
 import math
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -160,8 +159,16 @@ def _query(
     embedder = choose_embedder(name, tags) if name else by_space(path, space)
     if like is None:
         return seasign.embed_text([text or ""], embedder), None
-    poses = jobs.read_body(Path(like), landmarks_of(embedder))
+    poses = _trimmed(jobs.read_body(Path(like), landmarks_of(embedder)))
     return seasign.embed_signs(poses, [Sign(0.0, poses.duration)], embedder), None
+
+
+def _trimmed(poses: Poses) -> Poses:
+    """A clip without the rest around its sign; as it is, where no shoulders or wrists say when hands rest."""
+    try:
+        return trim(poses)
+    except InputError:
+        return poses
 
 
 def _described(hit: Hit, items: Sequence[Cue] | Sequence[Sign]) -> dict[str, Any]:
@@ -290,10 +297,7 @@ def _asked(like: str) -> Asked | None:
     """The sign that is looked for, as it is drawn, without the rest around it; None: there are no poses of it."""
     file, _, row = like.rpartition("#")
     if not (file and row.isdecimal()):
-        poses = _body(Path(like))
-        with suppress(InputError):  # without shoulders or wrists nobody knows when hands rest
-            poses = trim(poses)
-        return Asked(Path(like).name, poses)
+        return Asked(Path(like).name, _trimmed(_body(Path(like))))
     path, (_, items) = Path(file).with_suffix(".pose"), read_embeddings(Path(file))
     if not items or not path.is_file():
         return None

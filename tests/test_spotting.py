@@ -276,6 +276,12 @@ def test_cues_outside_of_the_video_or_without_hands_are_passed_over_and_no_queri
         spot_words(cues, video, {}, spotter=LEVEL)
 
 
+def test_queries_that_are_the_same_words_are_refused() -> None:
+    queries: dict[str, Query] = {"Rain": (example(1.0),), "sun": "0.5", "rain!": (example(0.5),)}
+    with pytest.raises(InputError, match=r"^'Rain' and 'rain!' are the same words: put their examples under one"):
+        spot_words([Cue(4, 5, "Rain.")], steps(), queries, spotter=LEVEL)
+
+
 def test_a_cue_around_which_nobody_can_look_does_not_end_the_others() -> None:
     @dataclass(frozen=True)
     class Shy:

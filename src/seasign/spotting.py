@@ -340,8 +340,8 @@ def spot_words(
     Returns:
         In order of time; the gloss is the key of `queries`, the score the probability.
     Raises:
-        InputError: There are no queries, an example shows no hand, the spotter is not calibrated, or as the spotter
-            around every cue.
+        InputError: There are no queries, two are of the same words, an example shows no hand, the spotter is not
+            calibrated, or as the spotter around every cue.
     Warns:
         InputWarning: As the spotter around some cues, where nothing more is found.
     Source: in place of the rule of CSLR2 (arXiv:2405.10266), the same word six windows in a row and .6 in each; see
@@ -352,7 +352,10 @@ def spot_words(
     for word, query in queries.items():
         for example in () if isinstance(query, str) else query:
             check_example(example, f"an example of {word!r}")
-    keys = {tuple(tokens(word, lemmatize)): word for word in queries}
+    keys: dict[tuple[str, ...], str] = {}
+    for word in queries:
+        if (other := keys.setdefault(tuple(tokens(word, lemmatize)), word)) != word:
+            raise InputError(f"{other!r} and {word!r} are the same words: put their examples under one of them")
     longest = max(map(len, keys))
     found: list[tuple[Spot, str]] = []
     tried, failed = 0, list[str]()

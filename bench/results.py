@@ -59,6 +59,7 @@ WIDE = {
     "embedding",
     "index",
     "perturbation",
+    "pseudo_labels",
     "real",
     "retrieval",
     "segmentation",

@@ -236,7 +236,9 @@ def _make_optimizer(model: torch.nn.Module, settings: Loop) -> torch.optim.AdamW
         },
         {"params": [parameter for parameter in parameters if parameter.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, betas=settings.betas)
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=0.0, betas=settings.betas, eps=settings.epsilon
+    )
 
 
 def _train_epoch(

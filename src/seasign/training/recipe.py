@@ -45,6 +45,7 @@ class Loop:
     warmup: Share = 0.0  # of all steps: the learning rate rises linearly
     weight_decay: Amount = 0.0  # of matrices; biases, norms and temperatures are left alone
     betas: tuple[Share, Share] = (0.9, 0.999)  # of AdamW, which is Adam where nothing decays
+    epsilon: Positive = 1e-8  # of the same
     accumulate: Count = 1  # batches per step
     clip: Positive | None = None  # greatest norm of the gradient
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -22,7 +23,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from seasign import checkpoints
 from seasign.corpora import traduttore, uni_sign
@@ -54,7 +55,7 @@ from seasign.models.signclip_embedder import SignClipEmbedder
 from seasign.recognition import shots
 from seasign.training.concatenation import Joining, concatenate, find_sign
 from seasign.training.cslr2 import text_number
-from seasign.training.loop import Loss, gather, share
+from seasign.training.loop import Loss, gather, load, share
 from seasign.training.recipe import Amount, Count, Counts, Loop, Positive, Share, Whole
 from seasign.types import InputError, InputWarning, Poses, Sign
 
@@ -333,7 +334,17 @@ class SigmaTask:
         """Clips that the epoch and the seed throw together."""
         data, seed = self.recipe.data, self.recipe.loop.seed
         shares = share(len(self.corpus), data.batch, seed=seed, epoch=epoch, rank=rank, ranks=ranks)
-        return DataLoader(_Batches(self, shares, epoch), batch_size=None, num_workers=data.workers)
+        return load(shares, partial(self.batch, epoch), data.workers)
+
+    def batch(self, epoch: int, items: Sequence[int]) -> Batch:
+        """What an epoch makes of items."""
+        seed = self.recipe.loop.seed
+        some = []
+        for item in items:
+            rng = np.random.default_rng([seed, epoch, item])
+            some.append(self.see(self.corpus.draw(item, rng), rng))
+        rng = np.random.default_rng([seed, epoch, items[0]])
+        return self.stacked([looked for looked, _ in some], [text for _, text in some], rng)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Alignment over the clips of all processes, the others over those of this one."""
@@ -412,25 +423,6 @@ class SigmaTask:
         return Batch(
             filled, there, torch.from_numpy(pad(ids, PAD)), torch.from_numpy(pad(words, -1)), said, glosses, sentences
         )
-
-
-class _Batches(Dataset[Batch]):
-    """The batches of a process in an epoch."""
-
-    def __init__(self, task: SigmaTask, shares: Sequence[Int[np.ndarray, "_"]], epoch: int) -> None:
-        self.task, self.shares, self.epoch = task, shares, epoch
-
-    def __len__(self) -> int:
-        return len(self.shares)
-
-    def __getitem__(self, number: int) -> Batch:
-        task, seed = self.task, self.task.recipe.loop.seed
-        some = []
-        for item in self.shares[number].tolist():
-            rng = np.random.default_rng([seed, self.epoch, item])
-            some.append(task.see(task.corpus.draw(item, rng), rng))
-        rng = np.random.default_rng([seed, self.epoch, int(self.shares[number][0])])
-        return task.stacked([looked for looked, _ in some], [text for _, text in some], rng)
 
 
 class Corpus:

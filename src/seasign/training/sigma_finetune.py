@@ -7,6 +7,7 @@ or from a CSLR2 goes the same way as what was pre-trained here; frames of valida
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from seasign.metrics.glosses import evaluate_words
 from seasign.metrics.translation import evaluate_isolated, evaluate_translation
@@ -22,7 +23,7 @@ from seasign.models.frame_tokens import Looked
 from seasign.models.sigma import Sigma, stack
 from seasign.models.sigma_translator import SigmaTranslator, Work
 from seasign.models.sigma_words import PAD, pad
-from seasign.training.loop import Loss, share
+from seasign.training.loop import Loss, load, share
 from seasign.training.recipe import Count, Loop, Share
 from seasign.training.sigma import FILE, Corpus, Data, Example, Joined, Network, look, make_network
 from seasign.types import InputError
@@ -101,7 +102,18 @@ class WritingTask:
         """Clips that the epoch and the seed throw together."""
         data, seed = self.recipe.data, self.recipe.loop.seed
         shares = share(len(self.corpus), data.batch, seed=seed, epoch=epoch, rank=rank, ranks=ranks)
-        return DataLoader(_Batches(self, shares, epoch), batch_size=None, num_workers=data.workers)
+        return load(shares, partial(self.batch, epoch), data.workers)
+
+    def batch(self, epoch: int, items: Sequence[int]) -> Batch:
+        """What an epoch makes of items."""
+        looked, ids = [], []
+        for item in items:
+            rng = np.random.default_rng([self.recipe.loop.seed, epoch, item])
+            example = self.corpus.draw(item, rng)
+            looked.append(look(self.network, example, rng))
+            ids.append(self.pieces.ids(self.text(example)))
+        filled, there = stack(looked)
+        return Batch(filled, there, torch.from_numpy(pad(ids, PAD)))
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Of the next piece."""
@@ -150,23 +162,3 @@ class WritingTask:
         if not example.glosses:
             raise InputError(f"{example.name}: its glosses are not known: cslr needs them (slt and islr do not)")
         return example.glosses
-
-
-class _Batches(Dataset[Batch]):
-    """The batches of a process in an epoch."""
-
-    def __init__(self, task: WritingTask, shares: Sequence[Int[np.ndarray, "_"]], epoch: int) -> None:
-        self.task, self.shares, self.epoch = task, shares, epoch
-
-    def __len__(self) -> int:
-        return len(self.shares)
-
-    def __getitem__(self, number: int) -> Batch:
-        task, looked, ids = self.task, [], []
-        for item in self.shares[number].tolist():
-            rng = np.random.default_rng([task.recipe.loop.seed, self.epoch, item])
-            example = task.corpus.draw(item, rng)
-            looked.append(look(task.network, example, rng))
-            ids.append(task.pieces.ids(task.text(example)))
-        filled, there = stack(looked)
-        return Batch(filled, there, torch.from_numpy(pad(ids, PAD)))

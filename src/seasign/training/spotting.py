@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from seasign import checkpoints
 from seasign.calibration import fit_weights
@@ -35,7 +36,7 @@ from seasign.models.spotter_inputs import Inputs, PoseSpotter, look, places
 from seasign.spotting import Spot, iou, rank
 from seasign.training import augmentation
 from seasign.training.concatenation import Joining, concatenate, find_sign
-from seasign.training.loop import Loss, gather, share
+from seasign.training.loop import Loss, gather, load, share
 from seasign.training.recipe import Amount, Count, Counts, Loop, Share, Whole
 from seasign.types import InputError, InputWarning, Poses, Sign, Span
 
@@ -200,7 +201,17 @@ class SpottingTask:
         """Pairs that the epoch and the seed throw together."""
         data, seed = self.recipe.data, self.recipe.loop.seed
         shares = share(len(self.corpus), data.batch, seed=seed, epoch=epoch, rank=rank, ranks=ranks)
-        return DataLoader(_Batches(self.corpus, shares, seed, epoch), batch_size=None, num_workers=data.workers)
+        return load(shares, partial(self.batch, epoch), data.workers)
+
+    def batch(self, epoch: int, items: Sequence[int]) -> Batch:
+        """What an epoch makes of items."""
+        pairs = [self.corpus.draw(item, np.random.default_rng([self.recipe.loop.seed, epoch, item])) for item in items]
+        inside = [torch.from_numpy(pair.inside) for pair in pairs]
+        return Batch(
+            *pad([(pair.query, pair.sentence) for pair in pairs]),
+            torch.tensor([float(pair.present) for pair in pairs]),
+            nn.utils.rnn.pad_sequence(inside, batch_first=True, padding_value=torch.nan),
+        )
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Presence, frames and contrast, as far as they have a weight."""
@@ -351,28 +362,6 @@ def _spans(pair: Pair, fps: Fraction) -> list[Span]:
     """Where the query is, in seconds of the frames."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], pair.inside == 1, [0])))).reshape(-1, 2)
     return [Span(start / float(fps), stop / float(fps)) for start, stop in edges.tolist()]
-
-
-class _Batches(Dataset[Batch]):
-    """The batches of a process in an epoch."""
-
-    def __init__(self, corpus: Corpus, shares: Sequence[Int[np.ndarray, "_"]], seed: int, epoch: int) -> None:
-        self.corpus, self.shares, self.seed, self.epoch = corpus, shares, seed, epoch
-
-    def __len__(self) -> int:
-        return len(self.shares)
-
-    def __getitem__(self, number: int) -> Batch:
-        pairs = [
-            self.corpus.draw(item, np.random.default_rng([self.seed, self.epoch, item]))
-            for item in self.shares[number].tolist()
-        ]
-        inside = [torch.from_numpy(pair.inside) for pair in pairs]
-        return Batch(
-            *pad([(pair.query, pair.sentence) for pair in pairs]),
-            torch.tensor([float(pair.present) for pair in pairs]),
-            nn.utils.rnn.pad_sequence(inside, batch_first=True, padding_value=torch.nan),
-        )
 
 
 # What queries are drawn from ------------------------------------------------------------------------------------------

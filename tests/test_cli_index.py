@@ -308,6 +308,26 @@ def test_poses_are_kept_of_a_video_as_it_is_and_are_no_video_of_the_corpus(tmp_p
     assert 'class="left' in (tmp_path / "sheet.html").read_text(encoding="utf-8")
 
 
+def test_a_video_that_is_estimated_in_another_way_is_another(tmp_path, monkeypatch):
+    asked = []
+
+    def estimate(video, *, crop, static, **_):
+        asked.append((crop, static))
+        return replace(signing(1), provenance={"settings": {"crop": crop and list(crop), "static_image_mode": static}})
+
+    monkeypatch.setattr(seasign, "estimate_poses", estimate)
+    (tmp_path / "news.mp4").write_bytes(b"a film")
+    seasign.write(tmp_path / "own.pose", signing(2))
+    command = ("index", tmp_path, "--out", tmp_path / "index", "--embedder", "pose-descriptor", "--json")
+    assert run(*command).exit_code == 0
+    for options in ("--static",), ("--crop", "0,0,64,48"), ("--crop", "0,0,64,48", "--static"), ():
+        for indexed, unchanged in (["news.mp4"], ["own.pose"]), ([], ["news.mp4", "own.pose"]):
+            done = run(*command, *options)
+            assert done.exit_code == 0, done.stderr
+            assert [list(json.loads(done.stdout)[key]) for key in ("indexed", "unchanged")] == [indexed, unchanged]
+    assert asked[:4] == [(None, False), (None, True), ((0, 0, 64, 48), False), ((0, 0, 64, 48), True)]
+
+
 def test_a_video_can_be_forgotten(indexed):
     done = run("index", "--out", indexed, "--delete", "story.eaf")
     assert done.stdout.splitlines()[0].split() == ["deleted", "1", "video"]

@@ -29,6 +29,7 @@ from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign
 SEVERAL = 3  # names that are named when there are more
 
 SETTINGS = ("segmenter", "decoder", "thresholds", "sign_tier", "subtitle_tier")  # that windows depend on
+ESTIMATED = ("crop", "static")  # that they also do where poses are estimated
 
 
 @click.command()
@@ -199,9 +200,11 @@ class _Way:
             raise InputError(f"{one.name}: the index has another video of this name, {other}: rename one")
         before = {file.path: file for file in known.files} if known else {}
         files = tuple(stamp(path, before.get(str(path))) for path in paths)
-        made = json.dumps({"gloss": one.gloss} | {key: str(self.given[key]) for key in SETTINGS})
+        how = {"gloss": one.gloss} | {key: str(self.given[key]) for key in SETTINGS}
+        if used[0] == one.video:
+            how |= {key: self.given[key] for key in ESTIMATED}
         film = str(one.video.resolve()) if one.video else None
-        video = Video(one.name, one.signer, one.date, files, film, made)
+        video = Video(one.name, one.signer, one.date, files, film, json.dumps(how))
         return None if known is not None and _plain(known) == _plain(video) else video
 
     def read(self, one: Listed, made: Video) -> tuple[tuple[Sign, ...], tuple[Cue, ...], dict[str, Any]]:
@@ -274,8 +277,14 @@ def by_space(where: object, space: str) -> seasign.Embedder:
 
 
 def kept_poses(where: str, video: Video) -> Path:
-    """Where an index keeps what was estimated of a video as it is now."""
-    return Path(where) / "poses" / f"{Path(video.name).stem}.{video.files[0].sha256[:16]}.pose"
+    """Where an index keeps what was estimated of a video as it is now, in the way that it says."""
+    try:
+        crop, static = map(json.loads(video.made).get, ESTIMATED)
+    except (ValueError, AttributeError):  # who has put it in says otherwise how it was made
+        crop, static = None, False
+    way = ["-".join(map(str, crop))] if crop else []
+    way += ["static"] if static else []
+    return Path(where) / "poses" / ".".join([Path(video.name).stem, video.files[0].sha256[:16], *way, "pose"])
 
 
 def stamp(path: Path, known: File | None = None) -> File:

@@ -304,8 +304,15 @@ def test_poses_are_kept_of_a_video_as_it_is_and_are_no_video_of_the_corpus(tmp_p
             assert list(json.loads(done.stdout)[key]) == ["news.mp4"]
             assert json.loads(done.stdout)["videos"] == 1
         assert asked == [film] * number
+        assert len(list((tmp_path / "index" / "poses").iterdir())) == 2  # one, and what it says: not what has changed
     run("search", tmp_path / "index", "--kind", "sign", "--sheet", tmp_path / "sheet.html")
     assert 'class="left' in (tmp_path / "sheet.html").read_text(encoding="utf-8")
+    (tmp_path / "same").mkdir()
+    (tmp_path / "same" / "news.mp4").write_bytes(film.read_bytes())
+    assert list(json.loads(run(*command).stdout)["indexed"]) == ["same/news.mp4"]
+    for name, left in ("same/news.mp4", 2), ("news.mp4", 0):
+        assert run("index", "--out", tmp_path / "index", "--delete", name).exit_code == 0
+        assert len(list((tmp_path / "index" / "poses").iterdir())) == left
 
 
 def test_a_video_that_is_estimated_in_another_way_is_another(tmp_path, monkeypatch):

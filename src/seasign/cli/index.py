@@ -79,10 +79,11 @@ def index(
         if name in {one.name for one in listed}:
             raise InputError(f"{name}: is in {corpus}, and would be indexed again: take it out of there first")
     store = seasign.open_index(where, create=corpus is not None)
-    for name in gone:
-        store.delete(name)
     told = _Told()
     way = _Way(store, where, chosen, segmenter, given, quiet or as_json)
+    for name in gone:
+        store.delete(name)
+        way.clear(held[name])
     _go_through(listed, held, way, told)
     store = seasign.settle(where)
     there = store.videos() if corpus else {}
@@ -133,11 +134,13 @@ def _index_one(one: Listed, known: Video | None, way: "_Way", told: _Told) -> No
     if not signs:
         way.store.delete(one.name)
         told.silent.append(one.name)
-        return
-    try:
-        told.done[one.name] = seasign.index(made, signs, cues, way.store, **how)
-    except InputError as error:
-        raise InputError(f"{one.name}: {error}") from None
+    else:
+        try:
+            told.done[one.name] = seasign.index(made, signs, cues, way.store, **how)
+        except InputError as error:
+            raise InputError(f"{one.name}: {error}") from None
+    if known:
+        way.clear(known, made)
 
 
 def _agree(
@@ -206,6 +209,15 @@ class _Way:
         film = str(one.video.resolve()) if one.video else None
         video = Video(one.name, one.signer, one.date, files, film, json.dumps(how))
         return None if known is not None and _plain(known) == _plain(video) else video
+
+    def clear(self, known: Video, made: Video | None = None) -> None:
+        """Take away the poses that were kept of a video as it was, unless they are of it or another as they are now."""
+        if "://" in self.where or not known.files or not (kept := kept_poses(self.where, known)).exists():
+            return
+        there = [*self.store.videos().values(), *([made] if made else [])]
+        if kept not in {kept_poses(self.where, video) for video in there if video.files}:
+            for file in kept, kept.with_name(f"{kept.name}.json"):  # with what it says of itself
+                file.unlink(missing_ok=True)
 
     def read(self, one: Listed, made: Video) -> tuple[tuple[Sign, ...], tuple[Cue, ...], dict[str, Any]]:
         """The signs and cues of a video, and what their vectors come from."""

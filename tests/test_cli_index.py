@@ -168,7 +168,12 @@ def test_what_has_not_changed_is_passed_over_and_what_has_is_said_and_made_anew(
     again = ("index", corpus, "--out", indexed, "--json")
     assert json.loads(run(*again).stdout)["unchanged"] == ["ada/news.npz", "story.eaf"]
     os.utime(corpus / "story.eaf", (1, 1))  # touched, not changed
+    before = hits(indexed, "--gloss", "*")
     assert len(json.loads(run(*again).stdout)["unchanged"]) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["seasign.cli.index"], "sha256", None)  # nor hashed once more: its new time is known
+        assert len(json.loads(run(*again).stdout)["unchanged"]) == 2
+        assert hits(indexed, "--gloss", "*") == before
     seasign.write(corpus / "story.eaf", {"SIGN": [Sign(1, 2, "SNOW")]}, like=corpus / "story.eaf")
     stale = run("search", indexed, "rain", "-n", 1)
     assert stale.exit_code == 0

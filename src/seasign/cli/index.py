@@ -208,7 +208,12 @@ class _Way:
             how |= {key: self.given[key] for key in ESTIMATED}
         film = str(one.video.resolve()) if one.video else None
         video = Video(one.name, one.signer, one.date, files, film, json.dumps(how))
-        return None if known is not None and _plain(known) == _plain(video) else video
+        if known is None or _plain(known) != _plain(video):
+            return video
+        if known != video:  # touched or copied back: by its new time it is known without being hashed
+            vectors = Embeddings(self.store.vectors(one.name), self.store.space or "")
+            self.store.put(video, self.store.windows(one.name), vectors)
+        return None
 
     def clear(self, known: Video, made: Video | None = None) -> None:
         """Take away the poses that were kept of a video as it was, unless they are of it or another as they are now."""
@@ -308,7 +313,10 @@ def stamp(path: Path, known: File | None = None) -> File:
 
 
 def has_changed(video: Video) -> bool:
-    """Whether a file that a video was made of is not there any more, or says something else."""
+    """Whether a file that a video was made of is not there any more, or says something else.
+
+    One of another time is hashed, and its new time is not kept: who searches writes nothing, `index` keeps it.
+    """
     try:
         return any(stamp(Path(file.path), file).sha256 != file.sha256 for file in video.files)
     except OSError:

@@ -320,6 +320,23 @@ def test_poses_are_kept_of_a_video_as_it_is_and_are_no_video_of_the_corpus(tmp_p
         assert len(list((tmp_path / "index" / "poses").iterdir())) == left
 
 
+def test_a_corpus_that_was_moved_is_indexed_anew_from_the_poses_that_were_kept(tmp_path, monkeypatch):
+    def estimate(video, **_):
+        return replace(signing(1), provenance={"video": {"name": video.name, "bytes": video.stat().st_size}})
+
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "news.mp4").write_bytes(b"a film")
+    command = ("--out", tmp_path / "index", "--embedder", "pose-descriptor", "--json")
+    monkeypatch.setattr(seasign, "estimate_poses", estimate)
+    assert run("index", tmp_path / "old", *command).exit_code == 0
+    (tmp_path / "old").rename(tmp_path / "new")
+    monkeypatch.setattr(seasign, "estimate_poses", None)
+    assert "gone from the disk" in run("search", tmp_path / "index", "--kind", "sign").stderr
+    done = run("index", tmp_path / "new", *command)
+    assert (done.exit_code, done.stderr, list(json.loads(done.stdout)["indexed"])) == (0, "", ["news.mp4"])
+    assert run("search", tmp_path / "index", "--kind", "sign").stderr == ""
+
+
 def test_a_video_that_is_estimated_in_another_way_is_another(tmp_path, monkeypatch):
     asked = []
 

@@ -278,7 +278,7 @@ def test_cues_outside_of_the_video_or_without_hands_are_passed_over_and_no_queri
 
 def test_queries_that_are_the_same_words_are_refused() -> None:
     queries: dict[str, Query] = {"Rain": (example(1.0),), "sun": "0.5", "rain!": (example(0.5),)}
-    with pytest.raises(InputError, match=r"^'Rain' and 'rain!' are the same words: put their examples under one"):
+    with pytest.raises(InputError, match=r"^'Rain' and 'rain!' are the same words: keep one, with"):
         spot_words([Cue(4, 5, "Rain.")], steps(), queries, spotter=LEVEL)
 
 

@@ -355,7 +355,7 @@ def spot_words(
     keys: dict[tuple[str, ...], str] = {}
     for word in queries:
         if (other := keys.setdefault(tuple(tokens(word, lemmatize)), word)) != word:
-            raise InputError(f"{other!r} and {word!r} are the same words: put their examples under one of them")
+            raise InputError(f"{other!r} and {word!r} are the same words: keep one, with the examples of both")
     longest = max(map(len, keys))
     found: list[tuple[Spot, str]] = []
     tried, failed = 0, list[str]()

@@ -105,12 +105,72 @@ def test_a_pickle_that_carries_code_is_refused_and_not_run(tmp_path, monkeypatch
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("protocol", [3, 4, 5])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_arrays_come_out_of_pickles_as_they_went_in(tmp_path, protocol):
-    value = {"a": np.arange(6.0).reshape(2, 3), "b": np.float32(0.5), "c": [np.zeros((0, 2), np.int8)]}
-    found = pickles.read(packed(tmp_path / "x.pkl", value, protocol))
-    np.testing.assert_array_equal(found["a"], value["a"])
-    assert (found["b"], found["c"][0].shape) == (0.5, (0, 2))
+    square = np.arange(6.0).reshape(2, 3)
+    value = [square, square.T, square.astype(">f4"), square > 1, np.zeros((0, 2), np.int8), np.array(["ab", "c"])]
+    found = pickles.read(packed(tmp_path / "x.pkl", [*value, np.float32(0.5), b"ab"], protocol))
+    assert found[-2:] == [0.5, b"ab"]
+    for before, after in zip(value, found, strict=False):
+        np.testing.assert_array_equal(after, before)
+        assert (type(after), after.dtype.newbyteorder("=")) == (np.ndarray, before.dtype.newbyteorder("="))
+
+
+class Call:
+    """A pickle of what a function returns, and of the state that it is given."""
+
+    def __init__(self, function, *given, state=None):
+        self.call = (function, given) if state is None else (function, given, state)
+
+    def __reduce__(self):
+        return self.call
+
+
+def empty(kind, shape, raw):
+    return Call(np.empty(0).__reduce__()[0], np.ndarray, (0,), b"b", state=(1, shape, kind, False, raw))
+
+
+BEYOND = Call(np.dtype, "V8", False, True, state=(3, "|", None, ("a",), {"a": (np.dtype("f8"), 10**9)}, 8, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        (empty(BEYOND, (1,), b"x" * 8), "an array of 'V8'"),  # a field a gigabyte behind its array
+        (np.array([{}]), "an array of 'O8'"),
+        (empty(np.dtype("f8"), (10**12,), b""), "not as many bytes"),
+        (empty(np.dtype("f8"), (-1,), b"x" * 8), "without a shape"),
+        (Call(np.ndarray, (10**12,)), "not callable"),
+        ({1, 2}, "no pickle, or cut short"),
+    ],
+)
+def test_a_pickle_that_is_out_for_memory_is_refused_in_a_line(tmp_path, value, line):
+    with pytest.raises(InputError, match=line) as caught:
+        pickles.read(packed(tmp_path / "x.pkl", value))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pickle_takes_no_more_memory_and_time_than_it_has(tmp_path, monkeypatch):
+    length = (2**36).to_bytes(8, "little")
+    for content in (b"\x80\x05\x96" + length, b"\x80\x05\x8e" + length, b"\x80\x04N\x72\xff\xff\xff\x7f"):
+        (tmp_path / "x.pkl").write_bytes(content)
+        with pytest.raises(InputError, match="no pickle, or cut short"):
+            pickles.read(tmp_path / "x.pkl")
+    twice = b"2\x86" * 60  # a tuple of what is there, twice: 2 ** 60 of it
+    itself = b"]\x94h\0a"
+    for content, line in (
+        (b"K\0" + twice, "lists in lists without end"),
+        (itself, "holds itself"),
+        (b"K\0" + b"\x85" * 10**5, "lists in lists"),
+        (b"}K\0" + twice + b"K\1s", "whose keys are no names"),
+    ):
+        (tmp_path / "x.pkl").write_bytes(b"\x80\4" + content + b".")
+        with pytest.raises(InputError, match=line):
+            pickles.read(tmp_path / "x.pkl")
+    monkeypatch.setattr(pickles, "MOST", 1000)
+    with pytest.raises(InputError, match="if you trust it, unpack it first"):
+        pickles.read(packed(tmp_path / "x.pkl", "a" * 1000))
+    assert pickles.read(packed(tmp_path / "x.pkl", "a" * 900)) == "a" * 900
 
 
 @pytest.mark.parametrize("core", [b"numpy.core", b"numpy._core"])

@@ -18,6 +18,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from seasign.formats.pickles import Unpickler
 from seasign.types import InputError
 
 if TYPE_CHECKING:
@@ -55,9 +56,6 @@ RECORDS = {
     "__builtin__.set",
     "torch.Size",
     "torch.device",
-}
-NEVER = {
-    code[0] for code in (pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.EMPTY_SET, pickle.FROZENSET, pickle.BYTEARRAY8)
 }
 # What reading bytes that are not what they should be raises; InputError is a ValueError and comes out first
 DAMAGE = (
@@ -211,7 +209,7 @@ def _unpickle(path: Path, file: _Bytes, storages: dict[str, _Storage] | None = N
     }
     known |= {f"torch.{kind}": kind for kind in ITEM} | dict.fromkeys(RECORDS, _Record)
 
-    class Unpickler(_Unpickler):
+    class Tensors(Unpickler):
         def find_class(self, module: str, name: str) -> Any:
             dotted = f"{module}.{name}"
             if dotted.startswith(("__torch__.", "torch.jit._pickle.")):  # TorchScript's own, and its typed lists
@@ -232,31 +230,7 @@ def _unpickle(path: Path, file: _Bytes, storages: dict[str, _Storage] | None = N
                 storages[key] = storage
             return storage
 
-    return Unpickler(file).load()
-
-
-def _plain_keys(code: bytes) -> Callable[[Any], None]:
-    """What an opcode does that fills a dictionary, unless a key is anything but a name or a number.
-
-    To hash tuples of tuples of tuples takes forever, or the whole stack.
-    """
-    load = pickle._Unpickler.dispatch[code[0]]
-
-    def checked(unpickler: Any) -> None:
-        items = unpickler.stack[-2:] if code == pickle.SETITEM else unpickler.stack
-        if not all(isinstance(key, str | int | float | None) for key in items[::2]):
-            raise TypeError("a dictionary whose keys are no names")
-        load(unpickler)
-
-    return checked
-
-
-class _Unpickler(pickle._Unpickler):
-    """Python's own, the one in Python, without opcodes that torch never writes."""
-
-    dispatch = {code: load for code, load in pickle._Unpickler.dispatch.items() if code not in NEVER} | {
-        code[0]: _plain_keys(code) for code in (pickle.SETITEM, pickle.SETITEMS, pickle.DICT)
-    }
+    return Tensors(file).load()
 
 
 def _network(contents: object) -> tuple[dict[str, _View], dict[str, Any]]:

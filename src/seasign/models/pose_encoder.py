@@ -232,6 +232,8 @@ def _uncounted(unit: nn.Module) -> Iterator[None]:
     norms = [(module, module.momentum) for module in unit.modules() if isinstance(module, Norm)]
     for norm, _ in norms:
         norm.momentum = 0.0
-    yield
-    for norm, momentum in norms:
-        norm.momentum = momentum
+    try:
+        yield
+    finally:  # torch leaves by an exception as soon as it has what it needs
+        for norm, momentum in norms:
+            norm.momentum = momentum

@@ -59,7 +59,7 @@ def read(
         found = ", ".join(map(repr, list(table)[:6])) if isinstance(table, Mapping) else f"a {type(table).__name__}"
         raise InputError(f"{path}: no keypoints and scores of COCO-WholeBody in it: found {found or 'nothing'}")
     keypoints, scores = table["keypoints"], table["scores"]
-    if not all(isinstance(it, np.ndarray | list | tuple) for it in (keypoints, scores)) or not len(keypoints):
+    if not (_is_row(keypoints) and _is_row(scores) and len(keypoints)):
         raise InputError(f"{path}: the keypoints are no frames; expected (1, {len(COCO_WHOLEBODY)}, 2) for each")
     if len(keypoints) != len(scores):
         raise InputError(f"{path}: {len(keypoints)} frames of keypoints have {len(scores)} of scores")
@@ -93,11 +93,15 @@ def read(
     return Poses(xyz, confidence, fps, names, made)
 
 
+def _is_row(value: Any) -> bool:
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
 def _range(path: Path, table: Mapping[str, Any], frames: int) -> tuple[int, int]:
     """The frames that are meant."""
     start, end = table.get("start", 0), table.get("end", frames)
     if not all(isinstance(it, int | np.integer) and not isinstance(it, bool) for it in (start, end)):
-        raise InputError(f"{path}: start {start!r} and end {end!r} are no numbers of frames")
+        raise InputError(f"{path}: start {start!r:.40} and end {end!r:.40} are no numbers of frames")
     if not 0 <= start < end <= frames:
         raise InputError(f"{path}: start {start} and end {end} are no part of {frames} frames")
     return int(start), int(end)
@@ -107,7 +111,7 @@ def _frame(where: str, keypoints: Any, scores: Any) -> Float[np.ndarray, "landma
     """x, y and score of one person; None: there is nobody."""
     try:
         points, sure = (np.asarray([] if it is None else it, float) for it in (keypoints, scores))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{where}: the keypoints are no numbers") from None
     if not points.size:
         return None

@@ -22,6 +22,7 @@ from seasign.types import InputError
 
 GZIP = b"\x1f\x8b"
 MOST = 2**30  # bytes that a gzipped pickle may hold; the largest of published labels have some 10 million
+EMPTY = 2**10  # rows that an array without a number may have
 DEPTH = 32  # lists within lists
 CORE = re.compile(r"numpy\._?core(?=\.)")  # whose name changed with numpy 2
 KINDS = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|[SU][1-9][0-9]{0,5})")  # numbers and texts, as numpy names them
@@ -76,7 +77,11 @@ def _array(raw: Any, kind: Any, shape: Any, order: Any, *_: Any) -> np.ndarray:
     if not (isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape)):
         raise TypeError("an array without a shape")
     dtype = np.dtype((kind if isinstance(kind, _Kind) else _Kind(kind)).name)
-    if not isinstance(raw, bytes) or prod(shape) * dtype.itemsize != len(raw):
+    if (
+        not isinstance(raw, bytes)
+        or prod(shape) * dtype.itemsize != len(raw)
+        or max(shape, default=0) > max(len(raw), EMPTY)
+    ):
         raise ValueError(f"an array of shape {list(shape)}, and not as many bytes")
     return np.frombuffer(raw, dtype).reshape(shape, order="F" if order == "F" else "C").copy(order="A")
 

@@ -77,6 +77,8 @@ class OnnxCslr2:
         return True
 
     def _run(self, name: str, items: np.ndarray) -> np.ndarray:
+        if name not in self.sessions:
+            raise InputError(f"{name}.onnx is not there: export this CSLR2 again, as a network that looks at poses")
         wanted = self.sessions[name].get_inputs()[0].shape[-1]
         if items.shape[-1] != wanted:
             raise InputError(f"{name} of {items.shape[-1]} numbers, where this CSLR2 takes {wanted}")

@@ -26,14 +26,17 @@ def open_file(file: Path, *, threads: int, providers: Sequence[str]) -> "onnxrun
     """
     try:
         import onnxruntime
-        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidProtobuf, NoSuchFile
+        from onnxruntime.capi import onnxruntime_pybind11_state as state
     except ModuleNotFoundError:
         raise ModuleNotFoundError(REMEDY) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     try:
         return onnxruntime.InferenceSession(file, options, providers=list(providers))
-    except (Fail, InvalidProtobuf, NoSuchFile):
+    except (
+        state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf, state.NoSuchFile,
+        state.NotImplemented, state.RuntimeException,
+    ):  # fmt: skip
         raise InputError(f"{file}: holds no network that can be run; export it again") from None
 
 

@@ -35,8 +35,8 @@ from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.models.sigma import Shape, Sigma
 from seasign.models.sigma_translator import Inputs, SigmaTranslator
 from seasign.recognition import classify, shots
+from seasign.segmentation import find_sign
 from seasign.training import sigma, train
-from seasign.training.concatenation import find_sign
 from seasign.types import Embeddings, InputWarning, Sign
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "sigma-tiny.toml"

@@ -26,7 +26,8 @@ from seasign import checkpoints
 from seasign.corpora import traduttore
 from seasign.corpora.clips import Clip
 from seasign.embedding import compare
-from seasign.training.concatenation import Joining, concatenate, find_sign
+from seasign.segmentation import find_sign
+from seasign.training.concatenation import Joining, concatenate
 from seasign.types import Cue, InputWarning, Poses, Sign
 
 EARLY, JITTER = 2.0, 0.5  # seconds

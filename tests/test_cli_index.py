@@ -377,7 +377,7 @@ def test_poses_are_segmented_embedded_and_drawn(tmp_path):
     assert done.exit_code == 0, done.stderr
     like = (tmp_path / "index", "--like", folder / "ben" / "one.pose")
     first, second = hits(*like)
-    assert (first["gloss"], first["score"]) == ("ONE", pytest.approx(0.99, abs=0.005))  # it holds the rest, too
+    assert (first["gloss"], first["score"]) == ("ONE", pytest.approx(1))
     assert second["gloss"] == "TWO"
     output, sheet = tmp_path / "hits.csv", tmp_path / "sheet.html"
     shown = run("search", *like, "-o", output, "--sheet", sheet)

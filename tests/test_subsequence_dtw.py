@@ -14,8 +14,9 @@ from seasign.corpora import traduttore
 from seasign.metrics.spotting import evaluate_localisation
 from seasign.models.features import HANDS, resample
 from seasign.models.subsequence_dtw import SubsequenceDtw, warp
+from seasign.segmentation import find_sign
 from seasign.spotting import Spotter, is_right
-from seasign.training.concatenation import concatenate, find_sign
+from seasign.training.concatenation import concatenate
 from seasign.types import InputError, Poses, Sign
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "traduttore_asl"
@@ -160,7 +161,7 @@ def test_shoulders_and_wrists_are_enough():
 def test_an_example_of_one_frame_is_looked_for_too():
     clip = signed(5)[0]
     one = replace(clip, xyz=clip.xyz[20:21], confidence=clip.confidence[20:21])
-    assert spot((one,), sentence()[0], spotter=SPOTTER)
+    assert SPOTTER.candidates((one,), sentence()[0])
 
 
 def without(clip: Poses, part: str) -> Poses:
@@ -180,7 +181,7 @@ def without(clip: Poses, part: str) -> Poses:
 )
 def test_what_warping_cannot_look_for_is_refused(query, says):
     with pytest.raises(InputError, match=says):
-        spot(query, sentence()[0], spotter=SPOTTER)
+        SPOTTER.candidates(query, sentence()[0])
 
 
 def test_real_signs_of_other_sessions_are_found_and_probabilities_are_about_right():

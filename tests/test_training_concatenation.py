@@ -10,9 +10,9 @@ import pytest
 
 import seasign
 from seasign.models import features
-from seasign.segmentation import TrainingFree, bouts, height, phrases, segment
+from seasign.segmentation import TrainingFree, bouts, find_sign, height, phrases, segment
 from seasign.synthesis import synthesize
-from seasign.training.concatenation import CENTER, LEAD, WIDTH, Joining, concatenate, find_sign
+from seasign.training.concatenation import CENTER, LEAD, WIDTH, Joining, concatenate
 from seasign.types import InputError, Sign, Span
 
 LEXICON = Path(__file__).parents[2] / "shared" / "data" / "pose_samples" / "lexicon_sgg"

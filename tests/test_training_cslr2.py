@@ -15,8 +15,9 @@ from seasign import checkpoints  # noqa: E402
 from seasign.corpora import traduttore  # noqa: E402
 from seasign.models.cslr2 import hn_nce  # noqa: E402
 from seasign.models.cslr2_embedder import Cslr2Embedder  # noqa: E402
+from seasign.segmentation import find_sign  # noqa: E402
 from seasign.training import cslr2, train  # noqa: E402
-from seasign.training.concatenation import concatenate, find_sign  # noqa: E402
+from seasign.training.concatenation import concatenate  # noqa: E402
 from seasign.training.cslr2 import (  # noqa: E402
     Augment,
     Data,

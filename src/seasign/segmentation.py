@@ -20,6 +20,7 @@ from seasign.types import InputError, InputWarning, Poses, Sign, Span, Tags
 
 Timed = TypeVar("Timed", bound=Span)
 
+SHORTEST = 0.25  # seconds: a clip of one sign is not cut to less, and what lasts less is hardly a sign
 _UNSEEN = 0.4  # seconds: a shorter gap in a landmark's track is bridged by a straight line
 _ELBOW = 0.8  # shoulder widths from shoulder down to elbow, where no elbow is seen: median of signing and resting arms
 
@@ -256,6 +257,23 @@ def bouts(
     spans = spans + np.where(spans == [0, len(height)], 0, trim)  # nobody is seen raising a hand in a first frame
     spans = spans[spans[:, 0] < spans[:, 1]]
     return spans
+
+
+def find_sign(poses: Poses) -> Span:
+    """Where in a clip its one sign is, in seconds from its first frame: the longest time that a hand is up.
+
+    All of it where there is no elbow to tell by, or that is shorter than any sign: hands that stay low.
+
+    Raises:
+        InputError: There are no frames, or no shoulders or no wrists in them.
+    """
+    whole = Span(0.0, poses.duration)
+    if not any("elbow" in name.lower() for name in poses.landmarks):
+        return whole
+    spans = bouts(height(poses), poses.fps).tolist()
+    first, stop = max(spans, key=lambda span: span[1] - span[0], default=(0, 0))
+    found = Span(float(first / poses.fps), float(stop / poses.fps))
+    return found if found.duration >= SHORTEST else whole
 
 
 def movement(poses: Poses) -> Float[np.ndarray, "2 frames"]:

@@ -20,13 +20,12 @@ from seasign.calibration import fit_weights
 from seasign.embedding import Embedder, compare, embed_signs, embed_text
 from seasign.glosses import Lemmatizer, identity
 from seasign.posterior import iou as iou
-from seasign.segmentation import bouts, height
+from seasign.segmentation import SHORTEST, find_sign
 from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign, Span
 
 NAN = float("nan")
 OVERLAP = 0.3  # temporal IoU with a better spot above which one is the same place
 RIGHT = 0.5  # temporal IoU with a sign of the query from which a spot is right
-SHORTEST = 0.25  # seconds: examples are not cut to less, and one that lasts less is hardly a sign
 TEMPO = 2.0  # a sign is at most so many times as fast as another of its kind, or as slow
 
 Query = str | tuple[Poses, ...]  # a word, or examples of one sign
@@ -213,18 +212,10 @@ def shows_hand(poses: Poses) -> bool:
 
 
 def trim(poses: Poses) -> Poses:
-    """A clip of one sign, cut to the longest time that a hand is up.
-
-    All of it where there is no elbow to tell by, or that is shorter than any sign: hands that stay low.
-
-    Raises:
-        InputError: There are no shoulders or no wrists in it.
-    """
-    if not any("elbow" in name.lower() for name in poses.landmarks):
-        return poses
-    spans = bouts(height(poses), poses.fps).tolist()
-    first, stop = max(spans, key=lambda span: span[1] - span[0], default=(0, 0))
-    if stop - first < SHORTEST * poses.fps:
+    """A clip of one sign, cut to where the sign is: see `segmentation.find_sign`."""
+    span = find_sign(poses)
+    first, stop = (round(edge * poses.fps) for edge in (span.start, span.end))
+    if stop - first == len(poses.xyz):
         return poses
     return replace(poses, xyz=poses.xyz[first:stop], confidence=poses.confidence[first:stop])
 

@@ -24,6 +24,7 @@ from seasign.formats.npz import holds_embeddings
 from seasign.indexing import File, VectorIndex, Video
 from seasign.models.gloss_text import GlossText
 from seasign.models.pose_descriptor import PoseDescriptor
+from seasign.segmentation import find_sign, in_video
 from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign
 
 SEVERAL = 3  # names that are named when there are more
@@ -249,7 +250,8 @@ class _Way:
 
     def _signs(self, one: Listed, poses: Poses | None) -> tuple[Sign, ...]:
         if one.gloss and poses is not None:
-            return (Sign(0.0, poses.duration, one.gloss),)
+            span = find_sign(poses)
+            return in_video([Sign(span.start, span.end, one.gloss)], poses)
         if one.signs and (one.signs.suffix.lower() not in TIERS or self.given["sign_tier"] in _tiers(one.signs)):
             return seasign.read_signs(one.signs, self.given["sign_tier"])
         if poses is None:

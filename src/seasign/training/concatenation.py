@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Float32
 
 from seasign.models import features
-from seasign.segmentation import bouts, height
 from seasign.training.recipe import Counts, Factors, Range
 from seasign.types import InputError, Poses, Sign, Span
 
@@ -44,17 +43,6 @@ class Piece(NamedTuple):
     confidence: Float32[np.ndarray, "frames landmarks"]
 
 
-def find_sign(poses: Poses) -> Span:
-    """Where in a clip its one sign is, in seconds: the longest time that a hand is up; all of it when none ever is.
-
-    Raises:
-        InputError: There are no frames, or no shoulders or no wrists in them.
-    """
-    spans = bouts(height(poses), poses.fps)
-    first, stop = max(spans.tolist(), key=lambda span: span[1] - span[0], default=(0, len(poses.xyz)))
-    return Span(float(first / poses.fps), float(stop / poses.fps))
-
-
 def concatenate(
     clips: Sequence[tuple[Poses, Sign]], seed: int = 0, *, joining: Joining = Joining(), fps: Fraction | None = None
 ) -> tuple[Poses, tuple[Sign, ...]]:
@@ -67,7 +55,7 @@ def concatenate(
     missing in it, and one that is not in all clips is left out.
 
     Args:
-        clips: Poses, and the sign in them, in seconds of the clip; see `find_sign`.
+        clips: Poses, and the sign in them, in seconds of the clip; see `segmentation.find_sign`.
         fps: Of the result; None takes that of the first clip.
     Returns:
         Poses in pixels, and the signs with their glosses: what lies between two is no sign's.

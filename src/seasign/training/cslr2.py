@@ -31,7 +31,8 @@ from seasign.models.cslr2 import Cslr2, Shape, hn_nce, pad
 from seasign.models.cslr2_embedder import LANDMARKS, Cslr2Embedder, Inputs, Letters, TextEncoder, frames_of
 from seasign.models.sentence_text import SentenceText
 from seasign.recognition import WindowGuesses, cut_windows, guess_words, label_windows, tune_recognition
-from seasign.training.concatenation import Joining, concatenate, find_sign
+from seasign.segmentation import find_sign
+from seasign.training.concatenation import Joining, concatenate
 from seasign.training.loop import Loss, gather, load, share
 from seasign.training.recipe import Amount, Count, Counts, Loop, Positive, Share, Whole
 from seasign.types import InputError, InputWarning, Sign, Span, WindowFeatures

@@ -32,9 +32,9 @@ from seasign.metrics import cut_evenly, evaluate_signs
 from seasign.models import bio_tagger, features, unet_tagger
 from seasign.models.bio_tagger import BioTagger
 from seasign.models.unet_tagger import UnetTagger
-from seasign.segmentation import choose_decoder, in_poses, phrases
+from seasign.segmentation import choose_decoder, find_sign, in_poses, phrases
 from seasign.training import augmentation
-from seasign.training.concatenation import Joining, concatenate, find_sign
+from seasign.training.concatenation import Joining, concatenate
 from seasign.training.loop import Loss, load, share
 from seasign.training.recipe import Amount, Count, Factors, Loop, Positive, Share, Whole
 from seasign.types import InputError, InputWarning, Poses, Sign, Span

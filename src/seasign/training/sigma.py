@@ -53,7 +53,8 @@ from seasign.models.sigma_translator import PREFIX, THIN, Inputs, SigmaTranslato
 from seasign.models.sigma_words import PAD, Pieces, pad
 from seasign.models.signclip_embedder import SignClipEmbedder
 from seasign.recognition import shots
-from seasign.training.concatenation import Joining, concatenate, find_sign
+from seasign.segmentation import find_sign
+from seasign.training.concatenation import Joining, concatenate
 from seasign.training.cslr2 import text_number
 from seasign.training.loop import Loss, gather, load, share
 from seasign.training.recipe import Amount, Count, Counts, Loop, Positive, Share, Whole

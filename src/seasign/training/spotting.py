@@ -33,9 +33,10 @@ from seasign.models.features import HANDS
 from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.models.spotter import TEMPERATURE, Seen, Shape, Spotter, pad
 from seasign.models.spotter_inputs import Inputs, PoseSpotter, look, places
+from seasign.segmentation import find_sign
 from seasign.spotting import Spot, iou, rank
 from seasign.training import augmentation
-from seasign.training.concatenation import Joining, concatenate, find_sign
+from seasign.training.concatenation import Joining, concatenate
 from seasign.training.loop import Loss, gather, load, share
 from seasign.training.recipe import Amount, Count, Counts, Loop, Share, Whole
 from seasign.types import InputError, InputWarning, Poses, Sign, Span

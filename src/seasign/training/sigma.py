@@ -366,8 +366,8 @@ class SigmaTask:
     def evaluate(self) -> dict[str, float]:
         """On clips that were not learned from: the loss, its parts, and retrieval.
 
-        `valid_loss` is in batches, as in training; `text_to_video_r@1` and so on are shares, by wholes, and
-        `words_r@1` by words, clips to texts. With `fused` they are of clips and texts that have not met.
+        `valid_loss` is in batches, as in training; `text_to_video_r@1` and so on are shares, by wholes. With `fused`
+        they are of clips and texts that have not met.
         """
         device, found = self.network.scale.device, dict[str, float]()
         state = torch.get_rng_state()

@@ -94,7 +94,7 @@ def batch(folder) -> Batch:
     for text in texts:
         chosen = [made.corpus.by_word["train"][word][0] for word in text.split()]
         poses = sigma.concatenate(chosen, 0, joining=replace(made.corpus.joined, phrase=(3, 3)))[0]
-        looked.append(sigma.look(made.network, sigma.Example(text, lambda poses=poses: poses, text), rng))
+        looked.append(sigma.see(made.network, sigma.Example(text, lambda poses=poses: poses, text), rng))
     return made.stacked(looked, texts)
 
 

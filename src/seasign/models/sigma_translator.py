@@ -78,11 +78,14 @@ class SigmaTranslator:
         return [Translation(self.pieces.say(ids), probability) for ids, probability in found]
 
 
-def look(network: Network, poses: Poses, name: str) -> dict[str, Float32[np.ndarray, "frames ..."]]:
-    """What a network looks at in a clip, evenly over all of its frames where they are too many.
+def look(
+    network: Network, poses: Poses, name: str, rng: np.random.Generator | None = None
+) -> dict[str, Float32[np.ndarray, "frames ..."]]:
+    """What a network looks at in a clip; of one with too many frames some, see `spread`.
 
     Raises:
         InputError: As `Network.look`, with the name of the clip in front.
+    Warns:
         InputWarning: As `SigmaTranslator.translate`.
     """
     try:
@@ -96,7 +99,7 @@ def look(network: Network, poses: Poses, name: str) -> dict[str, Float32[np.ndar
         warnings.warn(
             f"{name}: of {frames} frames only {most} are looked at: cut it into phrases", InputWarning, stacklevel=2
         )
-    chosen = spread(frames, most)
+    chosen = spread(frames, most, rng)
     return {part: values[chosen] for part, values in looked.items()}
 
 

@@ -11,8 +11,7 @@ never steps.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -49,7 +48,7 @@ from seasign.models.sigma import (
     word_scores,
     words_of,
 )
-from seasign.models.sigma_translator import PREFIX, THIN, Inputs, SigmaTranslator, spread
+from seasign.models.sigma_translator import PREFIX, Inputs, SigmaTranslator, look
 from seasign.models.sigma_words import PAD, Pieces, pad
 from seasign.models.signclip_embedder import SignClipEmbedder
 from seasign.recognition import shots
@@ -408,7 +407,7 @@ class SigmaTask:
 
     def see(self, example: Example, rng: np.random.Generator | None = None) -> tuple[Looked, str]:
         """What is looked at of a clip, and its text."""
-        return look(self.network, example, rng), example.text
+        return see(self.network, example, rng), example.text
 
     def stacked(self, looked: Sequence[Looked], texts: Sequence[str], rng: np.random.Generator | None = None) -> Batch:
         """A batch of them."""
@@ -527,34 +526,12 @@ def _read_pairs(path: Path) -> list[tuple[str, str]]:
     return pairs
 
 
-def look(network: Sigma, example: Example, rng: np.random.Generator | None = None) -> Looked:
-    """What a network looks at in a clip; of a long one, frames that are drawn, or evenly over it without `rng`.
-
-    Raises:
-        InputError: It has not what the network needs; the message names it.
-    """
+def see(network: Sigma, example: Example, rng: np.random.Generator | None = None) -> Looked:
+    """As `sigma_translator.look`; that clips show one hand, or no face, is nothing to warn of."""
     poses = example.poses()
-    try:
-        with quiet():
-            looked = network.look(poses)
-    except InputError as error:
-        raise InputError(f"{example.name}: {error}") from None
-    frames, most = len(next(iter(looked.values()))), network.inputs.frames
-    if len(poses.xyz) == 1:
-        warnings.warn(f"{example.name}: is one frame, in which nothing moves", InputWarning, stacklevel=2)
-    if frames > THIN * most:
-        message = f"{example.name}: of {frames} frames only {most} are looked at: cut it into phrases"
-        warnings.warn(message, InputWarning, stacklevel=2)
-    chosen = spread(frames, most, rng)
-    return {part: values[chosen] for part, values in looked.items()}
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """A clip that shows one hand, or no face, is nothing to warn of."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InputWarning)
-        yield
+        warnings.filterwarnings("ignore", "the poses have no|hardly any of the body|z varies", InputWarning)
+        return look(network, poses, example.name, rng)
 
 
 def make_network(network: Network | None, start: Path | None, texts: Sequence[str]) -> tuple[Sigma, Pieces]:

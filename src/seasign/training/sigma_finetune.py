@@ -25,7 +25,7 @@ from seasign.models.sigma_translator import SigmaTranslator, Work
 from seasign.models.sigma_words import PAD, pad
 from seasign.training.loop import Loss, load, share
 from seasign.training.recipe import Count, Loop, Share
-from seasign.training.sigma import FILE, Corpus, Data, Example, Joined, Network, look, make_network
+from seasign.training.sigma import FILE, Corpus, Data, Example, Joined, Network, make_network, see
 from seasign.types import InputError
 
 
@@ -96,7 +96,7 @@ class WritingTask:
             self.network.recompute_activations()
         self.model = Writing(self.network, recipe.smoothing)
         self.files = {FILE: self.pieces.text}
-        self.valid = [look(self.network, example) for example in self.corpus.valid]
+        self.valid = [see(self.network, example) for example in self.corpus.valid]
 
     def batches(self, epoch: int, rank: int, ranks: int) -> DataLoader[Batch]:
         """Clips that the epoch and the seed throw together."""
@@ -110,7 +110,7 @@ class WritingTask:
         for item in items:
             rng = np.random.default_rng([self.recipe.loop.seed, epoch, item])
             example = self.corpus.draw(item, rng)
-            looked.append(look(self.network, example, rng))
+            looked.append(see(self.network, example, rng))
             ids.append(self.pieces.ids(self.text(example)))
         filled, there = stack(looked)
         return Batch(filled, there, torch.from_numpy(pad(ids, PAD)))

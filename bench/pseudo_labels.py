@@ -42,9 +42,10 @@ from seasign.metrics.glosses import evaluate_glosses
 from seasign.models.cslr2_embedder import LANDMARKS, Cslr2Embedder, Inputs, frames_of
 from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.recognition import WindowGuesses, guess_words, label_windows, read_guesses, tune_recognition
+from seasign.segmentation import find_sign
 from seasign.spotting import EmbeddingWindows, Found, fit_calibration, label_spots, shows_hand, spot, spot_words
 from seasign.training import loop
-from seasign.training.concatenation import Joining, concatenate, find_sign
+from seasign.training.concatenation import Joining, concatenate
 from seasign.training.cslr2 import THRESHOLDS, Cslr2Task, Recipe, Sentence
 from seasign.training.recipe import build, read_table
 from seasign.types import Cue, InputWarning, Poses, Sign, WindowFeatures

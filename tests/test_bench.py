@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise, permutations
@@ -5,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import perturbation
+import pseudo_labels
 import pytest
 import quality
 import results
@@ -12,8 +14,8 @@ import segmentation
 import spotting
 
 import seasign
-from seasign.synthesis import synthesize
-from seasign.types import Span
+from seasign.synthesis import synthesize, synthesize_signs
+from seasign.types import Sign, Span
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -347,3 +349,86 @@ def test_hands_of_a_signer_become_poses_that_can_be_measured():
     poses = spotting.hands(sentence)
     assert poses.xyz.shape == (sentence.hands.shape[1], 4, 3)
     np.testing.assert_allclose(poses.xyz[5, 2, :2], sentence.hands[0, 5], rtol=1e-6)
+
+
+# --- Labels of CSLR2 --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lexicon():
+    """Made-up signs by the words of the bench, four times each."""
+    found = {}
+    for number, (poses, one) in enumerate(synthesize_signs(len(pseudo_labels.WORDS), 4)):
+        word = pseudo_labels.WORDS[number // 4]
+        found.setdefault(word, []).append((poses, Sign(one.start, one.end, word)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def by(lexicon):
+    """Calibrated, so that what is alike is found."""
+    examples = pseudo_labels.examples({word: clips[:1] for word, clips in lexicon.items()}, 1, rng())
+    return pseudo_labels.Annotator(examples, 0.03, (-18.0, 20.0))
+
+
+def test_cues_say_about_four_of_five_words_near_their_time(lexicon):
+    episodes = [pseudo_labels.sign(lexicon, np.random.default_rng(seed)) for seed in range(40)]
+    off, said = [], []
+    for episode in episodes:
+        assert len(episode.signs) == 12
+        for number, cue in enumerate(episode.cues):
+            own = episode.signs[3 * number : 3 * number + 3]
+            off.append(cue.end - own[-1].end)
+            said += [pseudo_labels.says(cue, sign.gloss) for sign in own]
+    assert np.std(off) == pytest.approx(0.5, abs=0.1)
+    assert np.mean(said) == pytest.approx(0.8, abs=0.06)
+
+
+def test_a_clip_has_the_labels_of_its_time(lexicon):
+    episode = pseudo_labels.sign(lexicon, rng())
+    truth = pseudo_labels.labelled(episode)
+    for cue, clip in zip(episode.cues, pseudo_labels.clips(episode, truth), strict=True):
+        begin = max(0.0, cue.start - 1)
+        times = begin + (7 + 2 * clip.rows) / 25
+        for at, word in zip(times, clip.words, strict=True):
+            near = [sign.gloss for sign in episode.signs if sign.start - 0.09 <= at < sign.end + 0.09]
+            assert pseudo_labels.WORDS[word] in near
+        assert len(clip.rows) > 10
+
+
+def test_an_annotator_with_examples_alike_is_mostly_right_whatever_the_way(lexicon, by):
+    episodes = [pseudo_labels.sign(lexicon, np.random.default_rng(seed)) for seed in range(3)]
+    said = [pseudo_labels.labels(episode, by) for episode in episodes]
+    truth = [one["true times"] for one in said]
+    found = {way: pseudo_labels.quality([one[way] for one in said], truth) for way in pseudo_labels.WAYS}
+    assert found["true times"] == {"labels, precision": 100, "labels, of another word": 0, "labels, recall": 100}
+    assert found["none"] == {"labels, recall": 0}
+    for way in ("rule", "rule, words of the cue", "spotted"):
+        assert found[way]["labels, precision"] > 40, way  # by lot: 6 %
+        assert found[way]["labels, recall"] > 25, way
+    for one in said:  # what no cue says is left out
+        kept = one["rule, words of the cue"] >= 0
+        np.testing.assert_array_equal(one["rule"][kept], one["rule, words of the cue"][kept])
+        assert kept.sum() < (one["rule"] >= 0).sum()
+
+
+def test_labels_are_counted_by_windows():
+    truth, found = np.array([0, 0, 1, -1, -1]), np.array([0, 1, -1, -1, 0])
+    scores = pseudo_labels.quality([found, found], [truth, truth])
+    third = pytest.approx(100 / 3)
+    assert scores == {"labels, precision": third, "labels, of another word": third, "labels, recall": third}
+
+
+def test_the_book_has_every_way_to_label():
+    lines = [json.loads(line) for line in results.BOOK.read_text(encoding="utf-8").splitlines()]
+    latest = {(it["corpus"], it["metric"]): it["value"] for it in lines if it["bench"] == "pseudo_labels"}
+    corpora = {corpus for corpus, _ in latest}
+    assert len(corpora) == len(pseudo_labels.SHOTS)
+    for corpus in corpora:
+        own = {metric: value for (one, metric), value in latest.items() if one == corpus}
+        for way in pseudo_labels.WAYS:
+            for name in ("labels, recall", "WER", "windows right", "F1@.50"):
+                assert 0 <= own[f"{way}: {name}"] < 200, way
+        assert own["none: windows right"] < own["rule: windows right"]
+        assert own["true times: labels, precision"] == own["true times: labels, recall"] == 100
+        assert own["spotted: labels, precision"] > own["rule: labels, precision"]

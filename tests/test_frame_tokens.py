@@ -12,7 +12,8 @@ pytest.importorskip("transformers")
 import seasign  # noqa: E402
 from seasign.models import cslr2, cslr2_embedder, frame_tokens, pose_encoder, signclip, signclip_embedder  # noqa: E402
 from seasign.models.frame_tokens import Cslr2Tokens, FrameTokens, PartTokens, SignClipTokens  # noqa: E402
-from seasign.models.sigma import Shape, Sigma, stack  # noqa: E402
+from seasign.models.pose_encoder import stack  # noqa: E402
+from seasign.models.sigma import Shape, Sigma  # noqa: E402
 from seasign.models.sigma_translator import Inputs, SigmaTranslator, look  # noqa: E402
 from seasign.models.sigma_words import Pieces  # noqa: E402
 from seasign.types import InputError  # noqa: E402

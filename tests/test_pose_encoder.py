@@ -15,7 +15,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 from seasign.models import pose_encoder  # noqa: E402
 from seasign.models.body_parts import PARTS  # noqa: E402
-from seasign.models.pose_encoder import PoseEncoder, Shape, pad  # noqa: E402
+from seasign.models.pose_encoder import PoseEncoder, Shape, stack  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden" / "sigma"
 TINY = Shape(joint=8, spatial=(8, 12, 16), features=32)
@@ -127,7 +127,7 @@ def test_parts_hang_on_the_nose_and_on_the_wrist_of_their_side(joint, part):
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=5), more=st.integers(0, 4), seed=st.integers(0, 99))
 def test_a_batch_is_its_clips_whatever_stands_in_the_padding(lengths, more, seed):
     model, alone = tiny().double(), clips(*lengths, seed=seed)
-    parts, there = pad(alone)
+    parts, there = stack(alone)
     parts = {part: torch.nn.functional.pad(own, (0, 0, 0, 0, 0, more)) for part, own in parts.items()}
     there = torch.nn.functional.pad(there, (0, more))
     for own in parts.values():
@@ -136,11 +136,11 @@ def test_a_batch_is_its_clips_whatever_stands_in_the_padding(lengths, more, seed
         found = model(parts, there)
         assert not found[~there].any()
         for clip, length, vectors in zip(alone, lengths, found, strict=True):
-            close(vectors[:length], model(pad([clip])[0])[0], atol=1e-12)
+            close(vectors[:length], model(stack([clip])[0])[0], atol=1e-12)
 
 
 def test_training_sees_no_padding_either():
-    parts, there = pad(clips(9, 2, 5))
+    parts, there = stack(clips(9, 2, 5))
     padded = {part: own.clone() for part, own in parts.items()}
     for own in padded.values():
         own[~there] = 1e6
@@ -155,7 +155,7 @@ def test_training_sees_no_padding_either():
 
 def test_statistics_are_those_of_the_frames_that_are():
     model, alone = PoseEncoder(TINY).train(), clips(9, 2, 5)
-    model(*pad(alone))
+    model(*stack(alone))
     norm = model.gcn_modules["right"].layer0_0.gcn.bn
     raw = torch.tensor(np.concatenate([clip[hand] for hand in ("left", "right") for clip in alone]))
     with torch.no_grad():
@@ -167,7 +167,7 @@ def test_statistics_are_those_of_the_frames_that_are():
 
 
 def test_frames_on_end_are_computed_in_chunks_that_do_not_show(monkeypatch):
-    model, (parts, there) = tiny(), pad(clips(40, 3, 17, 1))
+    model, (parts, there) = tiny(), stack(clips(40, 3, 17, 1))
     whole = model(parts, there)
     monkeypatch.setattr(pose_encoder, "CHUNK", 7)
     runs = []
@@ -182,19 +182,19 @@ def test_frames_on_end_are_computed_in_chunks_that_do_not_show(monkeypatch):
 def test_clips_may_be_short_or_long(frames):
     model = tiny()
     with torch.inference_mode():
-        assert torch.isfinite(model(pad(clips(frames))[0])).all()
-    assert torch.isfinite(model.train()(pad(clips(1))[0])).all()
+        assert torch.isfinite(model(stack(clips(frames))[0])).all()
+    assert torch.isfinite(model.train()(stack(clips(1))[0])).all()
 
 
 def test_of_no_frames_there_are_no_vectors():
-    parts, there = pad(clips(4, 2))
+    parts, there = stack(clips(4, 2))
     assert not tiny().train()(parts, there & False).any()
     some = there & (torch.arange(2)[:, None] == 1)
     close(tiny()(parts, some)[1], tiny()(parts, there)[1].detach())
 
 
 def test_a_vector_knows_the_frames_around_it_and_no_others():
-    model, (parts, _) = tiny(), pad(clips(30))
+    model, (parts, _) = tiny(), stack(clips(30))
     moved = {part: own.clone() for part, own in parts.items()}
     for own in moved.values():
         own[:, 15] += 1
@@ -206,7 +206,7 @@ def test_a_vector_knows_the_frames_around_it_and_no_others():
 
 
 def test_what_is_computed_again_is_the_same_and_counts_once():
-    parts, there = pad(clips(9, 2, 5))
+    parts, there = stack(clips(9, 2, 5))
     kept, again = tiny().train(), tiny(recompute=True).train()
     for model in (kept, again):
         for _ in range(2):  # the statistics of the second step count as those of the first
@@ -218,7 +218,7 @@ def test_what_is_computed_again_is_the_same_and_counts_once():
 
 
 def test_folded_norms_are_those_of_evaluation():
-    model, (parts, there) = tiny(), pad(clips(6, 3))
+    model, (parts, there) = tiny(), stack(clips(6, 3))
     folded = model(parts, there)
     for module in model.modules():
         if isinstance(module, pose_encoder.Norm):

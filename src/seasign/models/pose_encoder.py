@@ -18,13 +18,14 @@ from functools import partial
 from itertools import pairwise
 from typing import cast
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from seasign.models.body_parts import ANCHORS, PARTS, Parts, adjacency
+from seasign.models.body_parts import ANCHORS, PARTS, adjacency
 
 KEYS = {
     "body": "body",
@@ -129,12 +130,16 @@ class PoseEncoder(nn.Module):
         return x
 
 
-def pad(clips: Sequence[Parts]) -> tuple[Tensors, Bool[Tensor, "clips frames"]]:
-    """Clips side by side, and which frames are."""
-    frames = torch.arange(max(len(clip["body"]) for clip in clips))
-    there = torch.stack([frames < len(clip["body"]) for clip in clips])
-    own = {part: [torch.as_tensor(clip[part]) for clip in clips] for part in PARTS}
-    return {part: nn.utils.rnn.pad_sequence(these, batch_first=True) for part, these in own.items()}, there
+def stack(
+    looked: Sequence[Mapping[str, Float32[np.ndarray, "_ ..."]]],
+) -> tuple[dict[str, Tensor], Bool[Tensor, "clips frames"]]:
+    """Clips filled up with 0 at the end, and which of their frames are there."""
+    lengths = torch.tensor([len(next(iter(clip.values()))) for clip in looked])
+    filled = {
+        part: nn.utils.rnn.pad_sequence([torch.from_numpy(clip[part]) for clip in looked], batch_first=True)
+        for part in looked[0]
+    }
+    return filled, torch.arange(int(lengths.max())) < lengths[:, None]
 
 
 class Norm(nn.BatchNorm2d):

@@ -22,6 +22,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from seasign.models import frame_tokens
 from seasign.models.frame_tokens import FrameTokens, Looked
+from seasign.models.pose_encoder import stack
 from seasign.models.sigma_translator import Inputs
 from seasign.models.sigma_words import END, PAD
 from seasign.models.tensors import fit
@@ -431,16 +432,6 @@ class Sigma(nn.Module):
         shared = tensors.get("mt5.shared.weight")
         tied = {} if shared is None else {name: shared for name in TIED if name in model.state_dict()}
         return fit(model, {**tensors, **tied}, "in this Sigma it is")
-
-
-def stack(looked: Sequence[Looked]) -> tuple[dict[str, Tensor], Bool[Tensor, "clips frames"]]:
-    """Clips filled up with 0 at the end, and which of their frames are there."""
-    lengths = torch.tensor([len(next(iter(clip.values()))) for clip in looked])
-    filled = {
-        part: nn.utils.rnn.pad_sequence([torch.from_numpy(clip[part]) for clip in looked], batch_first=True)
-        for part in looked[0]
-    }
-    return filled, torch.arange(int(lengths.max())) < lengths[:, None]
 
 
 def pool(

@@ -35,6 +35,7 @@ from seasign.metrics.retrieval import evaluate_sentences
 from seasign.models import pose_encoder
 from seasign.models.cslr2_embedder import Cslr2Embedder
 from seasign.models.frame_tokens import Cslr2Tokens, FrameTokens, Looked, PartTokens, SignClipTokens
+from seasign.models.pose_encoder import stack
 from seasign.models.sigma import (
     SHARPEST,
     Row,
@@ -43,7 +44,6 @@ from seasign.models.sigma import (
     Sigma,
     contrast,
     narrow,
-    stack,
     untie,
     word_scores,
     words_of,

@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader
 from seasign.metrics.glosses import evaluate_words
 from seasign.metrics.translation import evaluate_isolated, evaluate_translation
 from seasign.models.frame_tokens import Looked
-from seasign.models.sigma import Sigma, stack
+from seasign.models.pose_encoder import stack
+from seasign.models.sigma import Sigma
 from seasign.models.sigma_translator import SigmaTranslator, Work
 from seasign.models.sigma_words import PAD, pad
 from seasign.training.loop import Loss, load, share

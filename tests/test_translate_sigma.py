@@ -102,9 +102,30 @@ def test_what_translates_nothing_is_refused(model, signer, tmp_path):
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="needs the shared data")
-def test_a_face_in_a_file_is_looked_at(model, tmp_path, monkeypatch):
+def test_of_the_face_in_a_file_what_is_looked_at_is_read(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    translate, read = seasign.translate, []
+    monkeypatch.setattr(
+        seasign, "translate", lambda poses, *more, **named: translate(read.append(poses) or poses, *more, **named)
+    )
     result = run("translate", REAL, "--model", model, "-o", "mt.vtt")
     assert result.exit_code == 0, result.stderr
     assert "face" not in result.stderr
     assert seasign.read_cues("mt.vtt").cues
+    assert sum(name.startswith("FACE") for name in read[0].landmarks) == 18
+
+
+def test_clips_are_translated_as_many_at_once_as_are_given(model, signer, monkeypatch):
+    translator = checkpoints.load_translator(model)
+    say, counts = type(translator.network).say, []
+    monkeypatch.setattr(
+        type(translator.network),
+        "say",
+        lambda self, looked, **more: counts.append(len(looked)) or say(self, looked, **more),
+    )
+    clips = [
+        replace(signer, xyz=signer.xyz[at : at + 9], confidence=signer.confidence[at : at + 9]) for at in range(10)
+    ]
+    assert len(translator.translate(clips)) == 10
+    assert counts == [10]
+    assert translator.translate([]) == []

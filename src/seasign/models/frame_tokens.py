@@ -3,7 +3,7 @@
 Three networks do: the graph network of Sigma over parts of the body, SignCLIP's video tower, and CSLR2's encoder.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from fractions import Fraction
 from math import ceil
@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor, nn
 
 from seasign.models import cslr2, cslr2_embedder, pose_encoder, signclip, signclip_embedder
-from seasign.models.body_parts import parts_of
+from seasign.models.body_parts import PARTS, parts_of
 from seasign.models.features import LEGS, SHOULDERS, check_unit, hide, measure, normalize_shoulders, select
 from seasign.types import InputError, Poses
 
@@ -34,6 +34,10 @@ class FrameTokens(Protocol):
     @property
     def config(self) -> dict[str, Any]:
         """What `make` makes it of."""
+
+    @property
+    def landmarks(self) -> Sequence[str]:
+        """At which it looks, in whatever layouts it takes."""
 
     def look(self, poses: Poses) -> Looked:
         """What it looks at in poses; InputError where they have not what it needs."""
@@ -58,6 +62,11 @@ class PartTokens(nn.Module):
     def config(self) -> dict[str, Any]:
         """What `make` makes it of."""
         return {"kind": "parts", "shape": asdict(self.encoder.shape)}
+
+    @property
+    def landmarks(self) -> Sequence[str]:
+        """At which it looks."""
+        return tuple(name for joints in PARTS.values() for pair in joints.items() for name in pair)
 
     def look(self, poses: Poses) -> Looked:
         """As `body_parts.parts_of`."""
@@ -90,6 +99,11 @@ class SignClipTokens(nn.Module):
     def config(self) -> dict[str, Any]:
         """What `make` makes it of."""
         return {"kind": "signclip", "shape": asdict(self.network.shape), "inputs": asdict(self.network.inputs)}
+
+    @property
+    def landmarks(self) -> Sequence[str]:
+        """At which it looks."""
+        return (*self.network.inputs.landmarks, *SHOULDERS)
 
     def look(self, poses: Poses) -> Looked:
         """Its landmarks in shoulder widths, as `training.signclip` prepares them; 0 where one is not seen."""
@@ -132,6 +146,11 @@ class Cslr2Tokens(nn.Module):
         """What `make` makes it of."""
         inputs = asdict(self.network.inputs) | {"fps": str(self.network.inputs.fps)}
         return {"kind": "cslr2", "shape": asdict(self.network.shape), "inputs": inputs}
+
+    @property
+    def landmarks(self) -> Sequence[str]:
+        """At which it looks."""
+        return self.network.inputs.landmarks
 
     def look(self, poses: Poses) -> Looked:
         """As `cslr2_embedder.frames_of`; what is shorter than a window keeps its last frame for as long."""

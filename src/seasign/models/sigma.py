@@ -367,6 +367,11 @@ class Sigma(nn.Module):
 
     # Arrays in, arrays out: the `Network` of a translator
 
+    @property
+    def landmarks(self) -> Sequence[str]:
+        """At which it looks, in whatever layouts it takes."""
+        return self.frames.landmarks
+
     def look(self, poses: Poses) -> Looked:
         """What it looks at in poses; see `frame_tokens`."""
         return self.frames.look(poses)

@@ -35,6 +35,10 @@ class Network(Protocol):
 
     inputs: Inputs
 
+    @property
+    def landmarks(self) -> Sequence[str]:
+        """At which it looks, in whatever layouts it takes."""
+
     def look(self, poses: Poses) -> Mapping[str, Float32[np.ndarray, "frames ..."]]:
         """What it looks at in poses."""
 
@@ -53,7 +57,11 @@ class SigmaTranslator:
     weights: str = "here"  # their SHA-256, or whatever they are known by
     beams: int = 4
     most: int = 100  # pieces of a translation
-    batch: int = 8  # clips at once
+
+    @property
+    def landmarks(self) -> Sequence[str]:
+        """At which it looks, in whatever layouts it takes: others need not be read."""
+        return self.network.landmarks
 
     @property
     def language(self) -> str:
@@ -61,20 +69,17 @@ class SigmaTranslator:
         return self.network.inputs.language
 
     def translate(self, clips: Sequence[Poses]) -> list[Translation]:
-        """What each clip says, with the probability of a piece of it: their geometric mean, the end with them.
+        """What clips say, all at once, with the probability of a piece of it: their geometric mean, the end with them.
 
         Raises:
             InputError: A clip has no frames, or lacks the landmarks; the message counts it from 0.
         Warns:
             InputWarning: A clip is one frame, or so long that most of it is passed over; or as `Network.look`.
         """
-        found: list[tuple[list[int], float]] = []
-        for first in range(0, len(clips), self.batch):
-            looked = [
-                look(self.network, poses, f"clip {number}")
-                for number, poses in enumerate(clips[first : first + self.batch], start=first)
-            ]
-            found += self.network.say(looked, beams=self.beams, most=self.most)
+        if not clips:
+            return []
+        looked = [look(self.network, poses, f"clip {number}") for number, poses in enumerate(clips)]
+        found = self.network.say(looked, beams=self.beams, most=self.most)
         return [Translation(self.pieces.say(ids), probability) for ids, probability in found]
 
 

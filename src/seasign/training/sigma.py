@@ -530,7 +530,9 @@ def see(network: Sigma, example: Example, rng: np.random.Generator | None = None
     """As `sigma_translator.look`; that clips show one hand, or no face, is nothing to warn of."""
     poses = example.poses()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "the poses have no|hardly any of the body|z varies", InputWarning)
+        warnings.filterwarnings(
+            "ignore", "the poses have no|none of .* hand|hardly any of the body|z varies", InputWarning
+        )
         return look(network, poses, example.name, rng)
 
 

@@ -16,7 +16,7 @@ from seasign.models.pose_encoder import stack  # noqa: E402
 from seasign.models.sigma import Shape, Sigma  # noqa: E402
 from seasign.models.sigma_translator import Inputs, SigmaTranslator, look  # noqa: E402
 from seasign.models.sigma_words import Pieces  # noqa: E402
-from seasign.types import InputError  # noqa: E402
+from seasign.types import InputError, InputWarning  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:the poses have n:seasign.InputWarning")  # no face
 
@@ -129,3 +129,23 @@ def test_what_is_described_by_nothing_known_is_refused():
 def test_signing_is_looked_at_as_numbers(made, poses):
     looked = made.look(cut(poses, 50, 75))
     assert all(np.isfinite(own).all() and own.dtype == np.float32 for own in looked.values())
+
+
+def test_of_a_long_clip_windows_are_left_out_and_none_is_sped_up(poses):
+    torch.manual_seed(0)
+    made, window = of_cslr2().eval(), 16
+    shape = Shape(width=20, key=8, heads=2, inner=24, layers=1, decoder_layers=1, vocabulary=30, fused=0)
+    network = Sigma(shape, made, Inputs(frames=5)).eval()
+    long, short = cut(poses, 50, 80), cut(poses, 50, 68)
+    looked = [look(network, clip, "a clip") for clip in (long, short)]
+    with torch.no_grad():
+        tokens, there = made(*stack(looked))
+        seen = network.enter(*stack(looked))
+    count = (len(looked[0]["frames"]) - window) // 2 + 1
+    assert (count, int(there[1].sum())) == (8, 2)
+    chosen = np.linspace(0, count - 1, 5).round().tolist()
+    torch.testing.assert_close(seen.parts[0][0], tokens[0][chosen])
+    torch.testing.assert_close(seen.parts[0][1, :2], tokens[1, :2])
+    assert seen.parts[1].sum(dim=1).tolist() == [5, 2]
+    with pytest.warns(InputWarning, match=r"^a clip: of \d+ windows only 5 are looked at: cut it into phrases$"):
+        look(network, cut(poses, 0, 100), "a clip")

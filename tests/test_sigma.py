@@ -315,3 +315,28 @@ def test_what_makes_no_network_is_refused(network):
         Sigma.from_checkpoint(config, {name: own for name, own in network.tensors.items() if name != "text_first"})
     with pytest.raises(InputError, match="feed_forward_proj is relu"):
         Shape.of(type(SMALL.mt5)(feed_forward_proj="relu"))
+
+
+@pytest.mark.parametrize("claimed", [{"vocabulary": 10**12}, {"width": 10**9}])
+def test_a_config_that_claims_more_than_the_tensors_hold_is_refused_before_it_is_made(network, claimed):
+    config = json.loads(json.dumps(network.config))
+    with pytest.raises(
+        InputError, match=r"mt5\.shared\.weight is 30 x 16, where in this Sigma it is \d+ x \d+: it bel"
+    ):
+        Sigma.from_checkpoint(config | {"shape": config["shape"] | claimed}, network.tensors)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_where_both_meet_attention_is_scaled(padded):
+    torch.manual_seed(0)
+    meeting = Meeting(Shape(width=8, key=4, heads=2, dropout=0.0, fused=1)).eval()
+    frames, pieces, there = torch.randn(2, 5, 8), torch.randn(2, 3, 8), all_there(2, 3)
+    there[0, 2] = not padded
+    vision, _ = meeting(Seen(frames, all_there(2, 5), 1), Seen(pieces, there, 1))
+    one, other = (norm(own) for norm, own in zip(meeting.norms, (frames, pieces), strict=True))
+    query, key, value = (
+        layer(own).unflatten(2, (2, 4)).transpose(1, 2)
+        for layer, own in ((meeting.q, one), (meeting.k, other), (meeting.v, other))
+    )
+    attended = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=there[:, None, None])
+    torch.testing.assert_close(vision.states, frames + meeting.o(attended.transpose(1, 2).flatten(2)))

@@ -39,6 +39,10 @@ class FrameTokens(Protocol):
     def landmarks(self) -> Sequence[str]:
         """At which it looks, in whatever layouts it takes."""
 
+    @property
+    def windows(self) -> tuple[int, int] | None:
+        """Frames of a window, and from one to the next; None: each frame has a token, whatever is beside it."""
+
     def look(self, poses: Poses) -> Looked:
         """What it looks at in poses; InputError where they have not what it needs."""
 
@@ -48,6 +52,8 @@ class FrameTokens(Protocol):
 
 class PartTokens(nn.Module):
     """A token per frame, of the parts of the body: the published way."""
+
+    windows = None
 
     def __init__(self, shape: pose_encoder.Shape, *, recompute: bool = False) -> None:
         super().__init__()
@@ -79,6 +85,8 @@ class PartTokens(nn.Module):
 
 class SignClipTokens(nn.Module):
     """A token per frame: the last states of SignCLIP's video tower, before they are averaged."""
+
+    windows = None
 
     def __init__(self, network: signclip.SignClip) -> None:
         super().__init__()
@@ -148,6 +156,11 @@ class Cslr2Tokens(nn.Module):
         return {"kind": "cslr2", "shape": asdict(self.network.shape), "inputs": inputs}
 
     @property
+    def windows(self) -> tuple[int, int]:
+        """Frames of a window, and from one to the next."""
+        return self.network.inputs.window, self.network.inputs.stride
+
+    @property
     def landmarks(self) -> Sequence[str]:
         """At which it looks."""
         return self.network.inputs.landmarks
@@ -163,11 +176,22 @@ class Cslr2Tokens(nn.Module):
 
     def forward(self, looked: Mapping[str, Tensor], there: Bool[Tensor, "clips frames"]) -> Tokens:
         """One per window that is all `there`."""
-        window, stride = self.network.inputs.window, self.network.inputs.stride
+        window, stride = self.windows
         features = self.network.pose_windows(looked["frames"])
         count = (there.sum(dim=1) - window) // stride + 1
         seen = torch.arange(features.shape[1], device=there.device) < count[:, None]
         return self.network.video_encoder(features, seen)[:, 1:], seen
+
+
+def thin(
+    tokens: Float[Tensor, "clips tokens width"], there: Bool[Tensor, "clips tokens"], most: int
+) -> tuple[Float[Tensor, "clips chosen width"], Bool[Tensor, "clips chosen"]]:
+    """Of clips with more tokens some, evenly over each; those that are not there stand at the end."""
+    if there.shape[1] <= most:
+        return tokens, there
+    step = (there.sum(dim=1, keepdim=True) - 1).clamp(min=most - 1) / max(most - 1, 1)
+    chosen = (torch.arange(most, device=there.device) * step).round().long()
+    return tokens.gather(1, chosen[..., None].expand(-1, -1, tokens.shape[2])), there.gather(1, chosen)
 
 
 def make(config: Mapping[str, Any], *, recompute: bool = False) -> PartTokens | SignClipTokens | Cslr2Tokens:

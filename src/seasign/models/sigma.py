@@ -25,7 +25,7 @@ from seasign.models.frame_tokens import FrameTokens, Looked
 from seasign.models.pose_encoder import stack
 from seasign.models.sigma_translator import Inputs
 from seasign.models.sigma_words import END, PAD
-from seasign.models.tensors import fit
+from seasign.models.tensors import fit, size
 from seasign.types import InputError, Poses
 
 TEMPERATURE = 0.07  # of whole clips and sentences, at first
@@ -269,7 +269,7 @@ class Sigma(nn.Module):
 
     def enter(self, looked: Mapping[str, Tensor], there: Bool[Tensor, "clips frames"]) -> Seen:
         """Clips, before the first layer: a learned state, the prefix, and what is seen of frames."""
-        tokens, seen = self.frames(looked, there)
+        tokens, seen = frame_tokens.thin(*self.frames(looked, there), self.inputs.frames)
         if tokens.shape[2] != self.shape.width:
             tokens = self.into(tokens)
         return self._after_prefix(tokens, seen)
@@ -372,6 +372,11 @@ class Sigma(nn.Module):
         """At which it looks, in whatever layouts it takes."""
         return self.frames.landmarks
 
+    @property
+    def windows(self) -> tuple[int, int] | None:
+        """Frames of a window, and from one to the next, where it looks at windows."""
+        return self.frames.windows
+
     def look(self, poses: Poses) -> Looked:
         """What it looks at in poses; see `frame_tokens`."""
         return self.frames.look(poses)
@@ -429,12 +434,17 @@ class Sigma(nn.Module):
         try:
             shape = Shape(**config["shape"])
             inputs = Inputs(**{**config["inputs"], "prefix": tuple(config["inputs"]["prefix"])})
+            shared = tensors.get("mt5.shared.weight")
+            if shared is not None and shared.shape != (shape.vocabulary, shape.width):  # before as much is allocated
+                raise InputError(
+                    f"the tensor mt5.shared.weight is {size(shared)}, where in this Sigma it is {shape.vocabulary} x "
+                    f"{shape.width}: it belongs to another network"
+                )
             model = cls(shape, frame_tokens.make(config["frames"]), inputs)
         except InputError:
             raise
         except (TypeError, ValueError, KeyError, RuntimeError) as error:
             raise InputError(f"its settings make no Sigma ({error})") from None
-        shared = tensors.get("mt5.shared.weight")
         tied = {} if shared is None else {name: shared for name in TIED if name in model.state_dict()}
         return fit(model, {**tensors, **tied}, "in this Sigma it is")
 

@@ -24,7 +24,7 @@ class Inputs:
 
     language: str = "English"  # as the prefix names it
     prefix: tuple[int, ...] = ()  # its pieces
-    frames: int = 256  # of a clip at most; longer ones are looked at here and there
+    frames: int = 256  # of a clip at most, or windows of them; longer ones are looked at here and there
     pieces: int = 50  # of a text, with its end
     work: Work | None = None  # what it was fine-tuned for: single signs, glosses, sentences
 
@@ -38,6 +38,10 @@ class Network(Protocol):
     @property
     def landmarks(self) -> Sequence[str]:
         """At which it looks, in whatever layouts it takes."""
+
+    @property
+    def windows(self) -> tuple[int, int] | None:
+        """Frames of a window, and from one to the next, if those have the tokens; it thins them by itself."""
 
     def look(self, poses: Poses) -> Mapping[str, Float32[np.ndarray, "frames ..."]]:
         """What it looks at in poses."""
@@ -88,6 +92,8 @@ def look(
 ) -> dict[str, Float32[np.ndarray, "frames ..."]]:
     """What a network looks at in a clip; of one with too many frames some, see `spread`.
 
+    Windows are of frames on end: a network that looks at those has all frames, and thins what it makes of them.
+
     Raises:
         InputError: As `Network.look`, with the name of the clip in front.
     Warns:
@@ -100,10 +106,12 @@ def look(
     frames, most = len(next(iter(looked.values()))), network.inputs.frames
     if len(poses.xyz) == 1:
         warnings.warn(f"{name}: is one frame, in which nothing moves", InputWarning, stacklevel=2)
-    if frames > THIN * most:
-        warnings.warn(
-            f"{name}: of {frames} frames only {most} are looked at: cut it into phrases", InputWarning, stacklevel=2
-        )
+    window, stride = network.windows or (1, 1)
+    if (tokens := (frames - window) // stride + 1) > THIN * most:
+        message = f"{name}: of {tokens} {'windows' if network.windows else 'frames'} only {most} are looked at"
+        warnings.warn(f"{message}: cut it into phrases", InputWarning, stacklevel=2)
+    if network.windows:
+        return dict(looked)
     chosen = spread(frames, most, rng)
     return {part: values[chosen] for part, values in looked.items()}
 

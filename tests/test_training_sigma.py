@@ -228,6 +228,13 @@ def test_texts_of_the_same_words_are_no_negatives(folder, batch):
     assert float(losses(met, same.said, model.objective)["global"]) == pytest.approx(0.5 * float(even), rel=1e-5)
 
 
+@torch.no_grad()
+def test_wholes_are_brought_to_length_one_before_they_are_aligned(folder, batch):
+    met = task(folder).model.eval()(batch)
+    for wholes in (met.clips, met.texts):
+        torch.testing.assert_close(wholes.norm(dim=1), torch.ones(6))
+
+
 def test_processes_share_what_they_align(monkeypatch):
     """Those of another process, longer ones, come after ours, filled up."""
     theirs = torch.ones(2, 5, 3)

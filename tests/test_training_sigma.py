@@ -29,7 +29,9 @@ from seasign.training.sigma import (  # noqa: E402
     make_network,
 )
 from seasign.types import InputError, InputWarning, Poses  # noqa: E402
+from test_corpora_uni_sign import kept, packed  # noqa: E402
 from test_training_cslr2 import WORDS, write_corpus  # noqa: E402
+from test_translation import Phrases  # noqa: E402
 
 SMALL = Network(
     vocabulary=60, width=16, key=8, heads=2, inner=24, layers=2, decoder_layers=1, dropout=0.0, fused=1,
@@ -482,6 +484,54 @@ def test_from_what_was_pre_trained_it_writes_sentences(folder, pretrained):
     joined = "\n[joined]\nsentences = 32\nsigns = [1, 2]\nvalid = 6\n"
     trained = finetune(folder, "slt", "chrf", "max", start=pretrained, joined=joined, epochs=1)
     assert {"bleu_1", "bleu_4", "chrf", "rouge_l"} <= trained.metrics.keys()
+
+
+def in_pixels(poses):
+    xyz = poses.xyz * np.float32([1280, 720, 1])
+    return replace(poses, xyz=xyz, provenance={"unit": "pixels"})
+
+
+def test_a_published_file_of_labels_is_learned_from_and_the_network_knows_that_its_poses_are_shares(tmp_path):
+    texts = {"a": "heavy rain", "b": "rain in the north", "c": "heavy rain"}
+    rows = {name: {"name": name, "gloss": text.upper().split(), "text": text, "video_path": f"{name}.mp4"}
+            for name, text in texts.items()}  # fmt: skip
+    for name in texts:
+        kept(tmp_path / "poses" / f"{name}.pkl")
+    packed(tmp_path / "labels.train.gz", {name: rows[name] for name in "ab"})
+    packed(tmp_path / "labels.dev.gz", {"c": rows["c"]})
+    data = '[data]\nlabels = "labels.train.gz"\nvalid_labels = "labels.dev.gz"\nposes = "poses"\nbatch = 2\n'
+    head = 'task = "sigma-finetune"\nwork = "cslr"\nbeams = 1\nmost = 4\n'
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(head + data + TABLE + LOOP.format(metric="wer", direction="min", epochs=1))
+    trained = train(recipe, output=tmp_path / "fine")
+    assert np.isfinite(trained.metrics["wer"])
+    found = checkpoints.load_translator(trained.checkpoint)
+    assert found.network.inputs.unit == "shares"
+    clip = seasign.read_poses(tmp_path / "poses" / "c.pkl")
+    found.translate([clip])  # no warning, which would be an error
+    with pytest.warns(InputWarning, match=r"^poses in pixels, where the network learned from shares of the picture's"):
+        found.translate([in_pixels(clip)])
+    with pytest.warns(InputWarning, match=r"^poses in pixels, where the network learned from shares of the picture's"):
+        seasign.translate(in_pixels(clip), found, segmenter=Phrases(((0, 6),)))
+    with pytest.warns(InputWarning, match=r"learned from shares .*, where these poses are in pixels: bodies are wider"):
+        made, _ = make_network(None, pretrain(recipe, data, tmp_path), ["heavy rain"], "pixels")
+    assert made.inputs.unit == "pixels"
+    with pytest.raises(InputError, match="leaves no clip to learn from, or none to measure on"):
+        sigma.Corpus(
+            Data(
+                labels=tmp_path / "labels.train.gz",
+                valid_labels=tmp_path / "labels.dev.gz",
+                poses=tmp_path / "poses",
+                without=("heavy rain",),
+            ),
+            None,
+            0,
+        )
+
+
+def pretrain(recipe, data, folder):
+    recipe.write_text('task = "sigma"\n' + data + TABLE + LOOP.format(metric="valid_loss", direction="min", epochs=1))
+    return train(recipe, output=folder / "pretrained").checkpoint
 
 
 def test_glosses_that_are_not_known_are_asked_for(folder):

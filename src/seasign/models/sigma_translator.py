@@ -16,6 +16,8 @@ PREFIX = "Translate sign language video to {language}: "  # of every clip, as pu
 THIN = 4  # times as many frames as are looked at, from which most of a clip is passed over
 
 Work = Literal["islr", "cslr", "slt"]
+Unit = Literal["pixels", "shares"]  # of x and y: one length, or the picture's width and its height
+SAID: dict[Unit, str] = {"pixels": "pixels", "shares": "shares of the picture's width and height"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Inputs:
     prefix: tuple[int, ...] = ()  # its pieces
     frames: int = 256  # of a clip at most, or windows of them; longer ones are looked at here and there
     pieces: int = 50  # of a text, with its end
+    unit: Unit | None = None  # of the poses that it learned from; None: not known
     work: Work | None = None  # what it was fine-tuned for: single signs, glosses, sentences
 
 
@@ -78,7 +81,8 @@ class SigmaTranslator:
         Raises:
             InputError: A clip has no frames, or lacks the landmarks; the message counts it from 0.
         Warns:
-            InputWarning: A clip is one frame, or so long that most of it is passed over; or as `Network.look`.
+            InputWarning: A clip is one frame, or so long that most of it is passed over, or in another unit than
+                what the network learned from; or as `Network.look`.
         """
         if not clips:
             return []
@@ -99,6 +103,10 @@ def look(
     Warns:
         InputWarning: As `SigmaTranslator.translate`.
     """
+    unit = network.inputs.unit
+    if unit is not None and (found := unit_of(poses)) != unit:
+        message = f"poses in {SAID[found]}, where the network learned from {SAID[unit]}"
+        warnings.warn(f"{message}: bodies are wider or narrower to it, expect worse", InputWarning, stacklevel=2)
     try:
         looked = network.look(poses)
     except InputError as error:
@@ -114,6 +122,11 @@ def look(
         return dict(looked)
     chosen = spread(frames, most, rng)
     return {part: values[chosen] for part, values in looked.items()}
+
+
+def unit_of(poses: Poses) -> Unit:
+    """In what x and y are measured; pixels, where their provenance names no shares."""
+    return "shares" if (poses.provenance or {}).get("unit") == "shares" else "pixels"
 
 
 def spread(frames: int, most: int, rng: np.random.Generator | None = None) -> Int[np.ndarray, " chosen"]:

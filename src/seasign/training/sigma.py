@@ -48,7 +48,7 @@ from seasign.models.sigma import (
     word_scores,
     words_of,
 )
-from seasign.models.sigma_translator import PREFIX, Inputs, SigmaTranslator, look
+from seasign.models.sigma_translator import PREFIX, SAID, Inputs, SigmaTranslator, Unit, look, unit_of
 from seasign.models.sigma_words import PAD, Pieces, pad
 from seasign.models.signclip_embedder import SignClipEmbedder
 from seasign.recognition import shots
@@ -316,7 +316,10 @@ class SigmaTask:
         pairs = [] if recipe.data.pairs is None else _read_pairs(recipe.data.pairs)
         self.corpus = Corpus(recipe.data, recipe.joined, recipe.loop.seed)
         self.network, self.pieces = make_network(
-            recipe.network, recipe.start, [*self.corpus.texts, *(text for pair in pairs for text in pair)]
+            recipe.network,
+            recipe.start,
+            [*self.corpus.texts, *(text for pair in pairs for text in pair)],
+            self.corpus.unit,
         )
         if not self.network.shape.fused:
             raise InputError(
@@ -452,6 +455,7 @@ class Corpus:
         else:
             self.valid = tuple(map(_example, parts["valid"]))
         self.test = tuple(map(_example, parts["test"]))
+        self.unit = unit_of(self.valid[0].poses())
         self.texts = sorted({text for clip in (*self.train, *self.valid) for text in (clip.text, clip.glosses) if text})
 
     def __len__(self) -> int:
@@ -513,7 +517,10 @@ def _read(data: Data, seed: int) -> tuple[dict[Part, tuple[Clip, ...]], dict[str
         hashes["the clips in it"] = digest(clips)
     if data.labels is not None:  # which name no signers
         parts: dict[Part, tuple[Clip, ...]] = {"train": (), "valid": (), "test": ()}
-        return parts | {part: tuple(clip for clip in clips if clip.part == part) for part in parts}, hashes
+        parts |= {part: tuple(clip for clip in clips if clip.part == part) for part in parts}
+        if not (parts["train"] and parts["valid"]):
+            raise InputError("[data] without: leaves no clip to learn from, or none to measure on")
+        return parts, hashes
     return divide_named(clips, data.valid_signers, data.test_signers, valid=data.valid, seed=seed), hashes
 
 
@@ -536,12 +543,19 @@ def see(network: Sigma, example: Example, rng: np.random.Generator | None = None
         return look(network, poses, example.name, rng)
 
 
-def make_network(network: Network | None, start: Path | None, texts: Sequence[str]) -> tuple[Sigma, Pieces]:
+def make_network(
+    network: Network | None, start: Path | None, texts: Sequence[str], unit: Unit = "pixels"
+) -> tuple[Sigma, Pieces]:
     """The network of a recipe, new or as its checkpoint has it, and its tokenizer.
+
+    Args:
+        unit: Of the poses that it is to learn from.
 
     Raises:
         InputError: Both are given, or neither; the tokenizer does not know the language of the texts; a file cannot be
             used.
+    Warns:
+        InputWarning: The checkpoint learned from poses in another unit.
     """
     if (network is None) == (start is None):
         raise InputError("expected one of network and start")
@@ -550,6 +564,10 @@ def make_network(network: Network | None, start: Path | None, texts: Sequence[st
         if not isinstance(found, SigmaTranslator) or not isinstance(found.network, Sigma):
             raise InputError(f"{start}: is no Sigma to go on from; name another encoder of frames in [network] encoder")
         found.pieces.check(texts, found.language)
+        if (known := found.network.inputs.unit) is not None and known != unit:
+            message = f"{start}: learned from {SAID[known]}, where these poses are in {SAID[unit]}"
+            warnings.warn(f"{message}: bodies are wider or narrower to it", InputWarning, stacklevel=2)
+        found.network.inputs = replace(found.network.inputs, unit=unit)
         return found.network, found.pieces
     assert network is not None
     prefix = PREFIX.format(language=network.language)
@@ -568,7 +586,7 @@ def make_network(network: Network | None, start: Path | None, texts: Sequence[st
         names = ("width", "key", "heads", "inner", "layers", "decoder_layers", "dropout", "fused")
         shape = Shape(vocabulary=len(pieces), **{name: getattr(network, name) for name in names})
     pieces.check([*texts, prefix], network.language)
-    inputs = Inputs(network.language, tuple(pieces.ids(prefix, end=False)), network.frames, network.pieces)
+    inputs = Inputs(network.language, tuple(pieces.ids(prefix, end=False)), network.frames, network.pieces, unit)
     made = Sigma(shape, _make_frames(network, shape), inputs, mt5)
     if network.recompute:
         made.recompute_activations()

@@ -113,6 +113,8 @@ def learn(model, batch, steps, rate=1e-2):
     optimizer = torch.optim.AdamW([own for own in model.parameters() if own.requires_grad], lr=rate)
     model.train()
     for step in range(steps):
+        for group in optimizer.param_groups:  # to 0, so that the norms' statistics are of what was learned
+            group["lr"] = rate * (1 - step / steps)
         torch.manual_seed(step)
         optimizer.zero_grad()
         sum(losses(model(batch), batch.said, model.objective).values()).backward()

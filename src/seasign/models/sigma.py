@@ -37,6 +37,12 @@ Row = Literal["max", "average", "top-third", "softmax"]
 Score = Literal["sum", "average", "logsumexp", "softmax", "var"]
 
 
+NAMES = {  # of what a `Shape` says -> in the config of an mT5
+    "width": "d_model", "key": "d_kv", "heads": "num_heads", "inner": "d_ff", "layers": "num_layers",
+    "decoder_layers": "num_decoder_layers", "vocabulary": "vocab_size", "dropout": "dropout_rate",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Shape:
     """What the tensors of a model are like. The defaults are those of mT5-base, and the published ones."""
@@ -56,14 +62,7 @@ class Shape:
     def mt5(self) -> MT5Config:
         """As transformers takes it."""
         return MT5Config(
-            vocab_size=self.vocabulary,
-            d_model=self.width,
-            d_kv=self.key,
-            d_ff=self.inner,
-            num_layers=self.layers,
-            num_decoder_layers=self.decoder_layers,
-            num_heads=self.heads,
-            dropout_rate=self.dropout,
+            **{theirs: getattr(self, ours) for ours, theirs in NAMES.items()},
             pad_token_id=PAD,
             eos_token_id=END,
             decoder_start_token_id=PAD,
@@ -77,16 +76,7 @@ class Shape:
         Raises:
             InputError: It is built otherwise.
         """
-        shape = cls(
-            width=config.d_model,
-            key=config.d_kv,
-            heads=config.num_heads,
-            inner=config.d_ff,
-            layers=config.num_layers,
-            decoder_layers=config.num_decoder_layers,
-            vocabulary=config.vocab_size,
-            dropout=config.dropout_rate,
-        )
+        shape = cls(**{ours: getattr(config, theirs) for ours, theirs in NAMES.items()})
         for name in (
             "feed_forward_proj",
             "relative_attention_num_buckets",

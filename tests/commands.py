@@ -16,20 +16,14 @@ def run(*arguments: object) -> Result:
     return CliRunner(**asked).invoke(cli, [str(argument) for argument in arguments])
 
 
-def run_together(command, seconds=150, tries=2):
-    """A command that starts several processes which meet on this machine: (exit code, stdout, stderr).
-
-    On a machine with no time to spare they may fail to meet, and wait for ever; then all are ended and begin again.
-    """
+def run_together(command, seconds=300):
+    """A command that starts several processes which meet on this machine: (exit code, stdout, stderr)."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for left in reversed(range(tries)):
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
-        try:
-            stdout, stderr = process.communicate(timeout=seconds)
-            return process.returncode, stdout, stderr
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            if not left:
-                raise
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
+    try:
+        stdout, stderr = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # those that it started too
+        raise
+    return process.returncode, stdout, stderr

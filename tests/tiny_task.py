@@ -54,8 +54,6 @@ def descend(folder, settings, **plane):
     loop._train_epoch(fabric, task, model, optimizer, settings, 1, lambda *_: None)
     if fabric.is_global_zero:
         safetensors.torch.save_file(task.model.state_dict(), folder / "weights.safetensors")
-    if torch.distributed.is_initialized():  # or a thread of gloo's, alive when Python is gone, aborts the process
-        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":  # RECIPE FOLDER [EPOCH STEP]: there it says so and waits

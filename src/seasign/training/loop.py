@@ -11,7 +11,9 @@ run that was killed repeats one epoch at most, and comes to the same bytes as on
 deterministic: a CPU is, many kernels of GPUs are not.
 """
 
+import atexit
 import csv
+import gc
 import io
 import json
 import logging
@@ -153,8 +155,6 @@ def run(
         tell(steps, steps, loss, metrics)
     if board is not None:
         board.close()
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
     best = _best(rows, settings)
     return Trained(folder, best["epoch"], settings.metric, best["metrics"], len(rows), stopped)
 
@@ -164,11 +164,25 @@ def gather(rows: Shaped[torch.Tensor, "rows ..."]) -> Shaped[torch.Tensor, "all_
 
     Every process then computes the same loss, of all rows; its gradient is that of one process with all of them.
     """
-    if not torch.distributed.is_initialized():
-        return rows
-    from torch.distributed.nn.functional import all_gather
+    return _Gather.apply(rows) if torch.distributed.is_initialized() else rows  # type: ignore[no-untyped-call]
 
-    return torch.cat(all_gather(rows))  # type: ignore[no-untyped-call]
+
+class _Gather(torch.autograd.Function):
+    """`gather`; a gradient is the sum of what all processes say of the rows that came from here."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor) -> torch.Tensor:
+        """The rows of all."""
+        parts = [torch.empty_like(rows) for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        """The gradient of the own."""
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        torch.distributed.all_reduce(total)
+        return total.chunk(torch.distributed.get_world_size())[torch.distributed.get_rank()]
 
 
 def share(
@@ -215,7 +229,19 @@ def _launch(settings: Loop) -> Fabric:
         precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
     )
     fabric.launch()
+    atexit.register(_part)
     return fabric
+
+
+def _part() -> None:
+    """End what the processes share, after all that uses it and before Python.
+
+    Wrapped models hold the process group too. One that was the last to hold it would wait, with the GIL held, for a
+    thread of gloo's that may wait for the GIL: for ever. And such a thread that outlives Python aborts the process.
+    """
+    gc.collect()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _seed(seed: int, epoch: int, rank: int) -> None:

@@ -5,9 +5,12 @@ import signal
 import subprocess
 from inspect import signature
 
+import click
 from click.testing import CliRunner, Result
 
 from seasign.cli import cli
+
+COMMANDS = {name: cli.get_command(click.Context(cli), name) for name in cli.list_commands(click.Context(cli))}
 
 
 def run(*arguments: object) -> Result:

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 import seasign
-from commands import run
+from commands import COMMANDS, run
 from planted import film, holistic
-from seasign.cli import cli
 from seasign.types import Costs, Cue, InputWarning, Sign
 
 SIGNS = [Sign(2.5, 3.0, "HEAVY"), Sign(3.0, 4.25, "RAIN"), Sign(7.0, 7.5), Sign(7.5, 8.5)]
@@ -815,7 +814,7 @@ def test_demo_does_the_main_job_and_improves_on_what_was_delivered(folder):
 def test_help_shows_every_command_once_the_main_job_first():
     shown = re.findall(r"^  ([a-z][a-z-]*) {2,}[A-Z]", run("--help").stdout, re.MULTILINE)
     assert shown[0] == "align"
-    assert sorted(shown) == sorted(cli.commands)
+    assert sorted(shown) == sorted(COMMANDS)
 
 
 def test_doctor_says_what_works(folder):
@@ -829,7 +828,7 @@ def test_doctor_says_what_works(folder):
 
 
 def test_doctor_says_which_extra_is_lacking(folder, monkeypatch):
-    monkeypatch.setattr(sys.modules["seasign.cli.demo"], "find_spec", lambda name: None if name == "torch" else name)
+    monkeypatch.setattr(seasign.cli.demo, "find_spec", lambda name: None if name == "torch" else name)
     found = json.loads(run("doctor", "--json").stdout)
     assert found["works"]["neural"] is False
     assert found["notes"]["neural"].endswith('needs torch: pip install "seasign[neural]"')

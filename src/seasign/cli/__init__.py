@@ -7,44 +7,65 @@ Results go to stdout; warnings, errors and progress to stderr. Exit codes: 0 don
 import os
 import sys
 import warnings
+from importlib import import_module
 from typing import Any
 
 import click
 
 import seasign
-from seasign.cli.align import align
-from seasign.cli.checkpoints import checkpoints
-from seasign.cli.cotrain import cotrain
-from seasign.cli.demo import demo, doctor
-from seasign.cli.embed import embed_signs, embed_text
-from seasign.cli.evaluate import compare_runs, evaluate
-from seasign.cli.explain import explain, pins
-from seasign.cli.index import index
-from seasign.cli.recognize import evaluate_glosses, recognize
-from seasign.cli.search import evaluate_retrieval, search
-from seasign.cli.signing import estimate_poses, segment
-from seasign.cli.spot import spot
-from seasign.cli.train import train
-from seasign.cli.translate import evaluate_translation, translate
-from seasign.cli.tuning import calibrate, tune
 from seasign.types import InputError, InputWarning
 
-SECTIONS: dict[str, tuple[click.Command, ...]] = {  # what --help shows together, in order
-    "Subtitles onto signing": (align, explain, pins, evaluate, compare_runs, tune, calibrate),
-    "What is signed": (estimate_poses, segment, recognize, spot, translate, evaluate_glosses, evaluate_translation),
-    "A whole corpus": (index, search, embed_signs, embed_text, evaluate_retrieval),
-    "Networks": (checkpoints, train, cotrain),
-    "To begin with": (demo, doctor),
+SECTIONS = {  # what --help shows together, in order: each command and its module, which is loaded when it is asked for
+    "Subtitles onto signing": {
+        "align": "align",
+        "explain": "explain",
+        "pins": "explain",
+        "evaluate": "evaluate",
+        "compare-runs": "evaluate",
+        "tune": "tuning",
+        "calibrate": "tuning",
+    },
+    "What is signed": {
+        "estimate-poses": "signing",
+        "segment": "signing",
+        "recognize": "recognize",
+        "spot": "spot",
+        "translate": "translate",
+        "evaluate-glosses": "recognize",
+        "evaluate-translation": "translate",
+    },
+    "A whole corpus": {
+        "index": "index",
+        "search": "search",
+        "embed-signs": "embed",
+        "embed-text": "embed",
+        "evaluate-retrieval": "search",
+    },
+    "Networks": {"checkpoints": "checkpoints", "train": "train", "cotrain": "cotrain"},
+    "To begin with": {"demo": "demo", "doctor": "demo"},
 }
+MODULES = {name: module for names in SECTIONS.values() for name, module in names.items()}
 
 
 class Commands(click.Group):
-    """Turns what goes wrong with the input into one line and exit code 1."""
+    """Loads a command when it is asked for, and turns what goes wrong with the input into one line and exit code 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, in order."""
+        return list(MODULES)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of that name, if there is one."""
+        if name not in MODULES:
+            return None
+        command: click.Command = getattr(import_module(f"seasign.cli.{MODULES[name]}"), name.replace("-", "_"))
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """By sections, each command with the first sentence of its help."""
-        width = max(map(len, self.commands))
-        for head, commands in SECTIONS.items():
+        width = max(map(len, MODULES))
+        for head, names in SECTIONS.items():
+            commands = [command for name in names if (command := self.get_command(ctx, name))]
             with formatter.section(head):
                 formatter.write_dl(
                     [
@@ -71,7 +92,8 @@ class Commands(click.Group):
             except (InputError, ModuleNotFoundError) as error:
                 line = str(error)
                 if ": no tier " in line and ": choose one of " in line:
-                    named = self.commands[ctx.invoked_subcommand or ""].params
+                    command = self.get_command(ctx, ctx.invoked_subcommand or "")
+                    named = command.params if command else []
                     tiers = [it.opts[0] for it in named if (it.name or "").endswith("tier")]
                     line += f", by {' or '.join(tiers)}" * (bool(tiers) and ", by --" not in line)
             except BrokenPipeError:  # whoever read has had enough, as `head` has
@@ -87,11 +109,6 @@ class Commands(click.Group):
 @click.version_option(seasign.__version__, prog_name="seasign")
 def cli() -> None:
     """Move subtitles onto the signing that says them."""
-
-
-for commands in SECTIONS.values():
-    for command in commands:
-        cli.add_command(command)
 
 
 def main() -> None:

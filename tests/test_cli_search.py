@@ -124,6 +124,9 @@ def test_another_space_is_refused_and_an_unknown_one_asks_for_its_embedder(gloss
     other = run("search", glossed, "--like", f"{moving / 'moving.npz'}#1")
     assert (other.exit_code, other.stderr.count("\n")) == (1, 1)
     assert "cannot compare 'pose-descriptor:16:0.5' with 'gloss-text" in other.stderr
+    unlike = run("search", moving / "moving.npz", "--like", moving / "moving.npz", "--embedder", "gloss-text")
+    assert (unlike.exit_code, unlike.stderr.count("\n")) == (1, 1)
+    assert "is of the space 'pose-descriptor:16:0.5', and gloss-text makes 'gloss-text:" in unlike.stderr
     assert "has no words" in run("search", moving / "moving.npz", "house").stderr
     seasign.write(tmp_path / "foreign.npz", Embeddings(np.ones((2, 3), np.float32), "signclip:0123"))
     foreign = run("search", tmp_path / "foreign.npz", "house")

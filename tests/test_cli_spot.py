@@ -13,6 +13,7 @@ from commands import run
 from planted import signed
 from seasign import checkpoints
 from seasign.formats import eaf
+from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.spotting import Spot, is_right
 from seasign.training.concatenation import concatenate
 from seasign.translation import cut
@@ -201,15 +202,23 @@ def test_nothing_that_is_likely_is_said_and_how_to_see_more(folder):
     assert spots(*query[:-1], 0)
 
 
-def test_a_space_without_a_calibration_ranks_and_states_no_probability(folder):
-    query = [
-        folder / "dictionary" / "rain_1.npz",
-        folder / "story.npz",
-        "--embedder",
-        f"dictionary:{folder}/dictionary",
-    ]
-    stated = spots(*query, "--spotter", "windows", "--calibration=-1,2")
-    assert stated[0]["score"] == pytest.approx(1 / (1 + math.exp(1 - 2 * stated[0]["similarity"])))
+def test_a_space_without_a_calibration_ranks_and_states_no_probability(folder, monkeypatch, tmp_path):
+    monkeypatch.setattr("seasign.cli.spot.choose_embedder", lambda *_: PoseDescriptor(raised=1.0))
+    query = [folder / "dictionary" / "rain_1.npz", folder / "story.npz", "--embedder", "network"]
+    found = run("spot", *query, "-o", tmp_path / "rain.csv")
+    assert found.stderr == (
+        "warning: network: is not calibrated, so spots are ranked and none has a probability; "
+        "--calibration A,B states one\n"
+    )
+    assert [line.split()[5] for line in found.stdout.splitlines()[1:-1]] == ["-"] * 10
+    assert [line.split(",")[3] for line in (tmp_path / "rain.csv").read_text().splitlines()] == ["score"] + [""] * 10
+    ranked = spots(*query)
+    assert [one["score"] for one in ranked] == [None] * 10
+    assert all(is_right(Sign(one["start"], one["end"]), places(folder, "rain")) for one in ranked[:2])
+    stated = run("spot", *query, "--calibration=-1,2", "--json")
+    assert not stated.stderr
+    for one in json.loads(stated.stdout)["signs"]:
+        assert one["score"] == pytest.approx(1 / (1 + math.exp(1 - 2 * one["similarity"])))
 
 
 @pytest.mark.parametrize("least", [["--words-of", "story.vtt"], ["dictionary/rain_1.npz", "--least", 0.3]])

@@ -157,6 +157,10 @@ def _query(
     if like and Path(like).suffix.lower() not in POSES:
         raise InputError(f"{like}: is no file of poses (*{' *'.join(POSES)}), and names no row, such as signs.npz#3")
     embedder = choose_embedder(name, tags) if name else by_space(path, space)
+    if (made := getattr(embedder, "space", space)) != space:
+        raise InputError(
+            f"{path}: is of the space {space!r}, and {name} makes {made!r}: name the embedder that made it"
+        )
     if like is None:
         return seasign.embed_text([text or ""], embedder), None
     poses = _trimmed(jobs.read_body(Path(like), landmarks_of(embedder)))

@@ -13,7 +13,7 @@ pytest.importorskip("transformers")
 import seasign  # noqa: E402
 from seasign import checkpoints  # noqa: E402
 from seasign.formats.coco import COCO_WHOLEBODY  # noqa: E402
-from seasign.models.sigma_translator import SigmaTranslator, spread  # noqa: E402
+from seasign.models.sigma_translator import SigmaTranslator, in_unit, spread, units_of  # noqa: E402
 from seasign.training import sigma, sigma_finetune, train  # noqa: E402
 from seasign.training.recipe import Loop, build, read_table  # noqa: E402
 from seasign.training.sigma import (  # noqa: E402
@@ -60,6 +60,7 @@ test_signers = ["block 2"]
 valid_signers = ["block 1"]
 batch = 8
 """
+PICTURE = {"video": {"name": "c.mp4", "width": 1280, "height": 720}}
 LOOP = """
 [loop]
 metric = "{metric}"
@@ -291,6 +292,33 @@ def test_frames_are_drawn_in_training_and_spread_evenly_otherwise():
     assert one.tolist() == sorted(one.tolist()) != other.tolist()
 
 
+@pytest.mark.parametrize(
+    ("provenance", "units"),
+    [
+        (None, ("pixels",)),
+        ({"unit": "shares"}, ("shares",)),
+        (PICTURE, ("pixels", "shares")),
+        ({"unit": "shares", **PICTURE}, ("shares", "pixels")),
+        ({"video": {"width": 0, "height": 720}}, ("pixels",)),
+        ({"video": {"width": "1280", "height": 720}}, ("pixels",)),
+        ({"video": "news.mp4"}, ("pixels",)),
+    ],
+)
+def test_poses_are_measured_in_what_a_network_learned_from_where_the_size_of_the_picture_is_known(provenance, units):
+    xyz = np.float32([[[640, 180, 64], [np.nan] * 3]])
+    poses = Poses(xyz, np.ones((1, 2), np.float32), sigma.traduttore.FPS, ("A.b", "C.d"), provenance)
+    assert units_of(poses) == units
+    assert in_unit(poses, units[0]) is poses
+    for unit, expected in {"shares": (0.5, 0.25, 0.05), "pixels": (640 * 1280, 180 * 720, 64 * 1280)}.items():
+        found = in_unit(poses, unit)
+        if unit in units[1:]:
+            np.testing.assert_allclose(found.xyz[0, 0], expected, rtol=1e-6)
+            assert np.isnan(found.xyz[0, 1]).all()
+            assert units_of(found) == units[::-1]
+        else:
+            assert found is poses
+
+
 def test_few_examples_are_few_and_come_often(folder):
     data = Data(traduttore=folder / "corpus", valid_signers=("block 1",), test_signers=("block 2",))
     corpus = sigma.Corpus(replace(data, examples=2, repeat=5), None, 0)
@@ -488,9 +516,9 @@ def test_from_what_was_pre_trained_it_writes_sentences(folder, pretrained):
     assert {"bleu_1", "bleu_4", "chrf", "rouge_l"} <= trained.metrics.keys()
 
 
-def in_pixels(poses):
-    xyz = poses.xyz * np.float32([1280, 720, 1])
-    return replace(poses, xyz=xyz, provenance={"unit": "pixels"})
+def in_pixels(poses, **provenance):
+    xyz = poses.xyz * np.float32([1280, 720, 1280])
+    return replace(poses, xyz=xyz, provenance={"unit": "pixels", **provenance})
 
 
 def test_a_published_file_of_labels_is_learned_from_and_the_network_knows_that_its_poses_are_shares(tmp_path):
@@ -515,9 +543,16 @@ def test_a_published_file_of_labels_is_learned_from_and_the_network_knows_that_i
         found.translate([in_pixels(clip)])
     with pytest.warns(InputWarning, match=r"^poses in pixels, where the network learned from shares of the picture's"):
         seasign.translate(in_pixels(clip), found, segmenter=Phrases(((0, 6),)))
-    with pytest.warns(InputWarning, match=r"learned from shares .*, where these poses are in pixels: bodies are wider"):
-        made, _ = make_network(None, pretrain(recipe, data, tmp_path), ["heavy rain"], "pixels")
+    known = in_pixels(clip, **PICTURE)
+    (one,), (other,) = found.translate([known]), found.translate([clip])  # the size is known: nothing to warn of
+    assert (one.text, one.probability) == (other.text, pytest.approx(other.probability, rel=1e-4))
+    assert seasign.translate(known, found, segmenter=Phrases(((0, 6),))).cues
+    before = pretrain(recipe, data, tmp_path)
+    with pytest.warns(InputWarning, match=r"learned from shares .*, where these poses are in pixels: without the pict"):
+        made, _ = make_network(None, before, ["heavy rain"], units_of(in_pixels(clip)))
     assert made.inputs.unit == "pixels"
+    made, _ = make_network(None, before, ["heavy rain"], units_of(known))
+    assert made.inputs.unit == "shares"
     with pytest.raises(InputError, match="leaves no clip to learn from, or none to measure on"):
         sigma.Corpus(
             Data(

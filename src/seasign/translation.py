@@ -110,9 +110,9 @@ def translate(
 def cut(poses: Poses, span: Span) -> Poses:
     """The frames that a span touches, at least one; seconds count from the first of the poses.
 
-    Of the provenance the unit of x and y stays.
+    Of the provenance stays what x and y are measured in: their unit, and the video, whose picture has a size.
     """
     first = min(max(floor(span.start * poses.fps + 1e-6), 0), len(poses.xyz) - 1)
     stop = max(ceil(span.end * poses.fps - 1e-6), first + 1)
-    kept = {key: value for key, value in (poses.provenance or {}).items() if key == "unit"}
+    kept = {key: value for key, value in (poses.provenance or {}).items() if key in ("unit", "video")}
     return replace(poses, xyz=poses.xyz[first:stop], confidence=poses.confidence[first:stop], provenance=kept or None)

@@ -89,7 +89,9 @@ def read(
     xyz[..., :2] = points[:, columns, :2] * picture
     xyz[~seen[:, columns]] = np.nan
     confidence = np.where(seen, points[..., 2], 0)[:, columns].astype(np.float32)
-    made = {"estimator": "COCO-WholeBody keypoints", "unit": "shares" if picture == SHARES else "pixels"}
+    made: dict[str, object] = {"estimator": "COCO-WholeBody keypoints", "unit": "shares"}
+    if picture != SHARES:
+        made |= {"unit": "pixels", "video": {"width": picture[0], "height": picture[1]}}
     return Poses(xyz, confidence, fps, names, made)
 
 

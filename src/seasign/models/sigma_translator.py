@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -18,6 +18,7 @@ THIN = 4  # times as many frames as are looked at, from which most of a clip is 
 Work = Literal["islr", "cslr", "slt"]
 Unit = Literal["pixels", "shares"]  # of x and y: one length, or the picture's width and its height
 SAID: dict[Unit, str] = {"pixels": "pixels", "shares": "shares of the picture's width and height"}
+SQUEEZED = "without the picture's size in their provenance bodies are wider or narrower to it"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class SigmaTranslator:
             InputError: A clip has no frames, or lacks the landmarks; the message counts it from 0.
         Warns:
             InputWarning: A clip is one frame, or so long that most of it is passed over, or in another unit than
-                what the network learned from; or as `Network.look`.
+                what the network learned from, of a picture of unknown size; or as `Network.look`.
         """
         if not clips:
             return []
@@ -94,7 +95,7 @@ class SigmaTranslator:
 def look(
     network: Network, poses: Poses, name: str, rng: np.random.Generator | None = None
 ) -> dict[str, Float32[np.ndarray, "frames ..."]]:
-    """What a network looks at in a clip; of one with too many frames some, see `spread`.
+    """What a network looks at in a clip, in the unit that it learned from; of too many frames some, see `spread`.
 
     Windows are of frames on end: a network that looks at those has all frames, and thins what it makes of them.
 
@@ -103,12 +104,12 @@ def look(
     Warns:
         InputWarning: As `SigmaTranslator.translate`.
     """
-    unit = network.inputs.unit
-    if unit is not None and (found := unit_of(poses)) != unit:
-        message = f"poses in {SAID[found]}, where the network learned from {SAID[unit]}"
-        warnings.warn(f"{message}: bodies are wider or narrower to it, expect worse", InputWarning, stacklevel=2)
+    unit = network.inputs.unit or units_of(poses)[0]
+    if unit not in units_of(poses):
+        message = f"poses in {SAID[units_of(poses)[0]]}, where the network learned from {SAID[unit]}"
+        warnings.warn(f"{message}: {SQUEEZED}, expect worse", InputWarning, stacklevel=2)
     try:
-        looked = network.look(poses)
+        looked = network.look(in_unit(poses, unit))
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     frames, most = len(next(iter(looked.values()))), network.inputs.frames
@@ -124,9 +125,31 @@ def look(
     return {part: values[chosen] for part, values in looked.items()}
 
 
-def unit_of(poses: Poses) -> Unit:
-    """In what x and y are measured; pixels, where their provenance names no shares."""
-    return "shares" if (poses.provenance or {}).get("unit") == "shares" else "pixels"
+def units_of(poses: Poses) -> tuple[Unit, ...]:
+    """In what x and y are measured, pixels where their provenance names no shares; and if it has the picture's size,
+    in what they can be."""
+    both: tuple[Unit, Unit] = ("pixels", "shares")
+    if (poses.provenance or {}).get("unit") == "shares":
+        both = both[::-1]
+    return both[:1] if picture_of(poses) is None else both
+
+
+def in_unit(poses: Poses, unit: Unit) -> Poses:
+    """Poses measured otherwise, z as x; as they are, where they are so already or the picture's size is not known."""
+    own, picture = units_of(poses)[0], picture_of(poses)
+    if unit == own or picture is None:
+        return poses
+    size = np.array([picture[0], picture[1], picture[0]], np.float32)
+    xyz = poses.xyz / size if unit == "shares" else poses.xyz * size
+    return replace(poses, xyz=xyz, provenance={**(poses.provenance or {}), "unit": unit})
+
+
+def picture_of(poses: Poses) -> tuple[float, float] | None:
+    """Width and height in pixels of the video that poses are of, if their provenance says so."""
+    match (poses.provenance or {}).get("video"):
+        case {"width": int() | float() as width, "height": int() | float() as height} if min(width, height) > 0:
+            return width, height
+    return None
 
 
 def spread(frames: int, most: int, rng: np.random.Generator | None = None) -> Int[np.ndarray, " chosen"]:

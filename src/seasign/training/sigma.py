@@ -48,7 +48,16 @@ from seasign.models.sigma import (
     word_scores,
     words_of,
 )
-from seasign.models.sigma_translator import PREFIX, SAID, Inputs, SigmaTranslator, Unit, look, unit_of
+from seasign.models.sigma_translator import (
+    PREFIX,
+    SAID,
+    SQUEEZED,
+    Inputs,
+    SigmaTranslator,
+    Unit,
+    look,
+    units_of,
+)
 from seasign.models.sigma_words import PAD, Pieces, pad
 from seasign.models.signclip_embedder import SignClipEmbedder
 from seasign.recognition import shots
@@ -319,7 +328,7 @@ class SigmaTask:
             recipe.network,
             recipe.start,
             [*self.corpus.texts, *(text for pair in pairs for text in pair)],
-            self.corpus.unit,
+            self.corpus.units,
         )
         if not self.network.shape.fused:
             raise InputError(
@@ -455,7 +464,7 @@ class Corpus:
         else:
             self.valid = tuple(map(_example, parts["valid"]))
         self.test = tuple(map(_example, parts["test"]))
-        self.unit = unit_of(self.valid[0].poses())
+        self.units = units_of(self.valid[0].poses())
         self.texts = sorted({text for clip in (*self.train, *self.valid) for text in (clip.text, clip.glosses) if text})
 
     def __len__(self) -> int:
@@ -544,18 +553,18 @@ def see(network: Sigma, example: Example, rng: np.random.Generator | None = None
 
 
 def make_network(
-    network: Network | None, start: Path | None, texts: Sequence[str], unit: Unit = "pixels"
+    network: Network | None, start: Path | None, texts: Sequence[str], units: Sequence[Unit] = ("pixels",)
 ) -> tuple[Sigma, Pieces]:
     """The network of a recipe, new or as its checkpoint has it, and its tokenizer.
 
     Args:
-        unit: Of the poses that it is to learn from.
+        units: Of the poses that it is to learn from, their own first; what is started from keeps its own among them.
 
     Raises:
         InputError: Both are given, or neither; the tokenizer does not know the language of the texts; a file cannot be
             used.
     Warns:
-        InputWarning: The checkpoint learned from poses in another unit.
+        InputWarning: The checkpoint learned from poses in none of these units; from here on it learns from the first.
     """
     if (network is None) == (start is None):
         raise InputError("expected one of network and start")
@@ -564,9 +573,11 @@ def make_network(
         if not isinstance(found, SigmaTranslator) or not isinstance(found.network, Sigma):
             raise InputError(f"{start}: is no Sigma to go on from; name another encoder of frames in [network] encoder")
         found.pieces.check(texts, found.language)
-        if (known := found.network.inputs.unit) is not None and known != unit:
-            message = f"{start}: learned from {SAID[known]}, where these poses are in {SAID[unit]}"
-            warnings.warn(f"{message}: bodies are wider or narrower to it", InputWarning, stacklevel=2)
+        unit = found.network.inputs.unit or units[0]
+        if unit not in units:
+            message = f"{start}: learned from {SAID[unit]}, where these poses are in {SAID[units[0]]}"
+            warnings.warn(f"{message}: {SQUEEZED}", InputWarning, stacklevel=2)
+            unit = units[0]
         found.network.inputs = replace(found.network.inputs, unit=unit)
         return found.network, found.pieces
     assert network is not None
@@ -586,7 +597,7 @@ def make_network(
         names = ("width", "key", "heads", "inner", "layers", "decoder_layers", "dropout", "fused")
         shape = Shape(vocabulary=len(pieces), **{name: getattr(network, name) for name in names})
     pieces.check([*texts, prefix], network.language)
-    inputs = Inputs(network.language, tuple(pieces.ids(prefix, end=False)), network.frames, network.pieces, unit)
+    inputs = Inputs(network.language, tuple(pieces.ids(prefix, end=False)), network.frames, network.pieces, units[0])
     made = Sigma(shape, _make_frames(network, shape), inputs, mt5)
     if network.recompute:
         made.recompute_activations()

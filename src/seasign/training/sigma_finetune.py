@@ -90,7 +90,7 @@ class WritingTask:
         self.data = self.corpus.files
         drawn = () if recipe.joined else self.corpus.train
         texts = sorted({self.text(example) for example in (*drawn, *self.corpus.valid)} | set(self.corpus.texts))
-        network, self.pieces = make_network(recipe.network, recipe.start, texts, self.corpus.unit)
+        network, self.pieces = make_network(recipe.network, recipe.start, texts, self.corpus.units)
         network.inputs = replace(network.inputs, work=recipe.work)
         self.network = network.without_text()
         if recipe.recompute or (recipe.network is not None and recipe.network.recompute):

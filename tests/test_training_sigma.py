@@ -1,5 +1,6 @@
 """Sigma's training: what each objective sees and teaches, stated weights, whole runs, and what is refused."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 pytest.importorskip("transformers")
 
+from safetensors.torch import load_file, save_file  # noqa: E402
+
 import seasign  # noqa: E402
+import tiny_sigma  # noqa: E402
+from commands import run_together  # noqa: E402
 from seasign import checkpoints  # noqa: E402
 from seasign.formats.coco import COCO_WHOLEBODY  # noqa: E402
 from seasign.models.sigma_translator import SigmaTranslator, in_unit, spread, units_of  # noqa: E402
@@ -22,7 +27,6 @@ from seasign.training.sigma import (  # noqa: E402
     Data,
     Joined,
     Met,
-    Network,
     Objective,
     Recipe,
     losses,
@@ -32,11 +36,8 @@ from seasign.types import InputError, InputWarning, Poses  # noqa: E402
 from test_corpora_uni_sign import kept, packed  # noqa: E402
 from test_training_cslr2 import WORDS, write_corpus  # noqa: E402
 from test_translation import Phrases  # noqa: E402
+from tiny_sigma import SMALL  # noqa: E402
 
-SMALL = Network(
-    vocabulary=60, width=16, key=8, heads=2, inner=24, layers=2, decoder_layers=1, dropout=0.0, fused=1,
-    frames=24, pieces=12, joint=4, spatial=(6, 8), temporal=1,
-)  # fmt: skip
 TABLE = """
 [network]
 vocabulary = 60
@@ -256,6 +257,23 @@ def test_processes_share_what_they_align(monkeypatch):
     assert there.sum(dim=1).tolist() == [4, 4, 5, 5]
 
 
+@pytest.mark.slow
+def test_two_processes_align_the_clips_of_both(folder, tmp_path):
+    """To the gradient of one that has all of them; their clips and texts are of other lengths. Then all objectives."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir(), two.mkdir()
+    assert run_together([sys.executable, tiny_sigma.__file__, folder / "corpus", two]) == (0, "", "")
+    tiny_sigma.descend(folder / "corpus", one, 1, tiny_sigma.ALIGNED)
+    before = task(folder, joined=Joined(sentences=6, signs=(1, 3), valid=2)).network.tensors
+    expected, found, whole = (load_file(path) for path in (one / "0.safetensors", *sorted(two.iterdir())))
+    learned = {name for name, own in expected.items() if not torch.equal(own, before[name])}
+    assert {"scale", "vision_first", "text_first", "frames.encoder.pose_proj.weight"} <= learned
+    for name, own in expected.items():
+        torch.testing.assert_close(found[name], own, rtol=1e-4, atol=1e-6)
+    assert all(own.isfinite().all() for own in whole.values())
+    assert not torch.equal(whole["matching.weight"], before["matching.weight"])
+
+
 def test_recomputed_activations_change_no_gradient(folder, batch):
     gradients = []
     for recompute in (False, True):
@@ -392,8 +410,6 @@ def test_a_tokenizer_without_the_language_is_refused_in_a_line(folder, tmp_path)
 def write_checkpoint(made, folder):
     import json
 
-    from safetensors.torch import save_file
-
     folder.mkdir()
     config, tensors = made.checkpoint()
     save_file({name: own.contiguous() for name, own in tensors.items()}, folder / "weights.safetensors")
@@ -444,8 +460,6 @@ def test_an_mt5_in_a_folder_is_what_is_started_from(folder, tmp_path):
 def test_a_cslr2_that_was_trained_is_what_looks_at_the_frames(folder, tmp_path):
     import json
     from fractions import Fraction
-
-    from safetensors.torch import save_file
 
     from seasign.models import cslr2, cslr2_embedder
     from seasign.models.frame_tokens import Cslr2Tokens

@@ -12,7 +12,7 @@ import pytest
 from seasign.glosses import close, group, name_of, paint, to_frames, walk, words_of
 from seasign.metrics.glosses import OVERLAPS, FrameScores, GlossScores, evaluate_frames, evaluate_glosses
 from seasign.models.wordnet import wordnet
-from seasign.types import InputError, Sign, Span
+from seasign.types import InputError, InputWarning, Sign, Span
 
 GOLDEN = Path(__file__).parent / "golden" / "cslr2"
 INPUTS = json.loads((GOLDEN / "cslr_eval_inputs.json").read_text())
@@ -43,6 +43,21 @@ def test_synonyms_close_as_published():
 def test_a_synonym_that_is_no_word_is_refused():
     with pytest.raises(InputError, match="'glad' is given as a synonym of 'happy', and is no word itself"):
         close({"happy": ["glad"]})
+
+
+def test_words_that_are_not_in_the_vocabulary_are_counted():
+    with pytest.warns(InputWarning, match="1 of 2 words that have synonyms are not in the vocabulary, such as 'hous'"):
+        assert close({"hous": [], "home": []}, ["Home", "tree"])["home"] == {"home"}
+
+
+@pytest.mark.parametrize(
+    ("true", "found"), [("THANK-YOU", "thanks"), ("Thanks", "thank you"), ("x/Thank you", "thanks")]
+)
+def test_synonyms_may_be_several_words_in_any_case(true, found):
+    synonyms = close({"Thank You": ["thanks"], "THANKS": []})
+    given = [[Sign(0.0, 1.0, true)]], [[Sign(0.0, 1.0, found)]]
+    assert evaluate_glosses(*given, synonyms).wer == 0
+    assert evaluate_glosses(*given).wer == 100
 
 
 @pytest.mark.parametrize("case", EXPECTED["synonym_combine"])

@@ -185,12 +185,13 @@ def test_alternatives_are_the_mean_guesses_over_a_sign():
     assert [first[1], second[1], third[1]] == pytest.approx([0.7, 0.2, 0.1])
 
 
-def test_synonyms_are_one_sign_whose_word_is_the_first():
+@pytest.mark.parametrize("words", [("big", "large"), ("BIG", "Large"), ("ever so big", "large-ish")])
+def test_synonyms_are_one_sign_whose_word_is_the_first(words):
     guesses = WindowGuesses(
-        np.array([[0, 1], [1, 0]]), np.array([[0.3, 0.25], [0.3, 0.25]]), ("big", "large"), features(np.eye(2))
+        np.array([[0, 1], [1, 0]]), np.array([[0.3, 0.25], [0.3, 0.25]]), words, features(np.eye(2))
     )
-    synonyms = close({"big": ["large"], "large": []})
-    assert [sign.gloss for sign in read_guesses(guesses, Walk(0.5, 2), synonyms)] == ["big"]
+    synonyms = close({words[0].lower(): [words[1]], words[1]: []}, words)
+    assert [sign.gloss for sign in read_guesses(guesses, Walk(0.5, 2), synonyms)] == [words[0]]
     assert read_guesses(guesses, Walk(0.5, 1)) == ()
 
 
@@ -222,8 +223,9 @@ def test_tuning_finds_the_published_settings():
 def test_settings_are_not_tuned_on_what_they_are_tested_on():
     windows, vocabulary, _ = planted()
     guesses = guess_words(windows, vocabulary.vectors, vocabulary.words)
-    with pytest.raises(InputError, match="tuned on 'public_test' say nothing"):
-        tune_recognition([(guesses, [Sign(0, 1, "house")])], split="public_test")
+    for split in ("public_test", "Test2", "cslr-testset"):
+        with pytest.raises(InputError, match=f"tuned on '{split}' say nothing"):
+            tune_recognition([(guesses, [Sign(0, 1, "house")])], split=split)
     assert tune_recognition([(guesses, [Sign(0, 1, "house")])], split="latest").split == "latest"
     with pytest.raises(InputError, match="none of 1 sentences of 'dev' has signs"):
         tune_recognition([(guesses, [])], split="dev")

@@ -1,15 +1,16 @@
 """What glosses say: words, synonyms, and runs of steps that say the same.
 
-A sign is said in words: "city/eat" stands for either, and words of "thank you" or "left-hand" stand for it each. Two
-signs say the same when they share a word, synonyms included.
+A sign is said in words, whose case does not matter: "city/eat" stands for either, and words of "thank you" or
+"left-hand" stand for it each. Two signs say the same when they share a word, synonyms included.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
-from seasign.types import InputError, Sign, Span
+from seasign.types import InputError, InputWarning, Sign, Span
 
 Words = frozenset[str]
-Synonyms = Mapping[str, Words]  # a word -> all that mean the same, itself included
+Synonyms = Mapping[str, Words]  # a word as `close` spells it -> all that mean the same, itself included
 Lemmatizer = Callable[[str], str]  # what makes one word of its forms; a function, known by its name
 
 
@@ -27,24 +28,35 @@ def close(synonyms: Mapping[str, Sequence[str]], vocabulary: Sequence[str] | Non
     """Every word means itself, and what means it. Not transitive: "big" may mean "large" without meaning "vast".
 
     Raises:
-        InputError: A synonym is no word that has synonyms of its own, or is not in the vocabulary.
+        InputError: A synonym is no word that has synonyms of its own.
+    Warns:
+        InputWarning: Words are not in the vocabulary, and cannot be guessed.
     """
-    known = set(synonyms) if vocabulary is None else set(vocabulary)
-    closed = {word: {word, *others} for word, others in synonyms.items()}
+    known = set(map(spell, synonyms if vocabulary is None else vocabulary))
+    if unknown := [word for word in synonyms if spell(word) not in known]:
+        message = f"{len(unknown)} of {len(synonyms)} words that have synonyms are not in the vocabulary"
+        warnings.warn(f"{message}, such as {unknown[0]!r}: they are passed over", InputWarning, stacklevel=2)
+    closed = {spell(word): {spell(word)} for word in synonyms}
     for word, others in synonyms.items():
         for other in others:
-            if other not in synonyms or other not in known:
+            if spell(other) not in closed:
                 raise InputError(
                     f"{other!r} is given as a synonym of {word!r}, and is no word itself: add it, or take it out"
                 )
-            closed[other].add(word)
+            closed[spell(word)].add(spell(other))
+            closed[spell(other)].add(spell(word))
     return {word: frozenset(others) for word, others in closed.items()}
 
 
+def spell(word: str) -> str:
+    """As synonyms are compared: in lower case, parted by spaces alone."""
+    return " ".join(word.lower().replace("-", " ").split())
+
+
 def words_of(gloss: str | None, lemmatize: Lemmatizer = identity) -> Words:
-    """The words of a gloss: alternatives, and the parts of each, in lower case."""
-    parts = (gloss or "").lower().replace("/", " ").replace("-", " ").split()
-    return frozenset(lemmatize(part) for part in parts)
+    """The words of a gloss: alternatives, the parts of each, and a phrase as a whole, which may have synonyms."""
+    phrases = [[lemmatize(part) for part in spell(phrase).split()] for phrase in (gloss or "").split("/")]
+    return frozenset(word for parts in phrases for word in (*parts, " ".join(parts)) if word)
 
 
 def walk(said: Sequence[Words | None], synonyms: Synonyms, *, shortest: int = 1) -> list[tuple[int, int, Words]]:
@@ -113,11 +125,12 @@ def group(
     Source: CSLR2 (arXiv:2405.10266), the authors' code @ 5f3bd69. Differs: that code does it twice, when it recognizes
         and when it evaluates.
     """
+    spelled = [spell(word) for word in words]
     summed = [
-        sum(p for other, p in zip(words, probabilities, strict=True) if other in synonyms.get(word, {word}))
+        sum(p for other, p in zip(spelled, probabilities, strict=True) if other in synonyms[word])
         if word in synonyms
         else probability
-        for word, probability in zip(words, probabilities, strict=True)
+        for word, probability in zip(spelled, probabilities, strict=True)
     ]
     order = sorted(range(len(words)), key=lambda guess: -summed[guess])
     return tuple(words[guess] for guess in order), tuple(summed[guess] for guess in order)

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 
 from seasign.decoding import Decoder, SemiMarkov
-from seasign.glosses import Lemmatizer, Synonyms, Words, group, identity, walk, words_of
+from seasign.glosses import Lemmatizer, Synonyms, Words, group, identity, spell, walk, words_of
 from seasign.metrics.glosses import GlossScores, evaluate_glosses
 from seasign.types import Embeddings, InputError, Poses, Sign, Span, WindowFeatures
 from seasign.uncertainty import Interval, bootstrap_share
@@ -326,7 +326,7 @@ def group_guesses(guesses: WindowGuesses, synonyms: Synonyms) -> WindowGuesses:
     words, probabilities = guesses.words.copy(), guesses.probabilities.astype(float)
     for row in range(len(words)):
         said = [guesses.vocabulary[word] for word in words[row].tolist()]
-        if any(word in synonyms for word in said):
+        if any(spell(word) in synonyms for word in said):
             grouped, summed = group(said, probabilities[row].tolist(), synonyms)
             words[row], probabilities[row] = [number[word] for word in grouped], summed
     return replace(guesses, words=words, probabilities=probabilities)
@@ -516,12 +516,12 @@ def tune_recognition(
 
     Args:
         sentences: Of each the guesses, and its signs in seconds of the same video.
-        split: The name of the part of the corpus that they are of. One with the word test in it is refused.
+        split: The name of the part of the corpus that they are of. One of which a word begins with test is refused.
     Raises:
         InputError: That; or no sentence has signs.
     Source: CSLR2 (arXiv:2405.10266), the authors' code @ 5f3bd69, whose grid this is.
     """
-    if "test" in re.split("[^a-z]+", split.lower()):
+    if any(word.startswith("test") for word in re.split("[^a-z]+", split.lower())):
         raise InputError(f"settings tuned on {split!r} say nothing about {split!r}: tune on another part of the corpus")
     reference = [signs for _, signs in sentences]
     if not any(reference):

@@ -226,7 +226,7 @@ def test_what_is_probable_needs_a_calibration_and_one_line_says_how(folder, monk
     monkeypatch.chdir(folder)
     failed = run("spot", *least, "story.npz", "corpus", "--embedder", "gloss-text")
     assert (failed.exit_code, failed.stdout, failed.stderr.count("\n")) == (1, "", 1)
-    assert failed.stderr.endswith("this embedder is not calibrated: give --calibration A,B\n")
+    assert failed.stderr.endswith("this spotter is not calibrated: give --calibration A,B\n")
 
 
 @pytest.mark.parametrize(

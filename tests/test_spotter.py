@@ -326,10 +326,17 @@ def test_a_checkpoint_says_what_the_network_said(tmp_path, name):
     np.testing.assert_allclose(found, said, atol=1e-6)
 
 
+def test_a_checkpoint_that_knows_nothing_of_scores_states_no_probability(tmp_path):
+    write(tmp_path / "it", network(SMALL))
+    assert json.loads((tmp_path / "it" / "config.json").read_text())["calibration"] == [None, None]
+    assert np.isnan(checkpoints.load(tmp_path / "it").calibration).all()
+
+
 @pytest.mark.parametrize(
     ("about", "what"),
     [
         ({"shape": {"depth": 3}}, "its settings make no spotter"),
+        ({"calibration": [1.0]}, "its settings make no spotter"),
         ({"fps": "0/0"}, "its settings make no spotter"),
         ({"shape": asdict(replace(SMALL, width=32))}, "the tensor .* where in this spotter it is"),
     ],

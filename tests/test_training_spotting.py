@@ -230,6 +230,15 @@ def test_a_run_ends_in_a_spotter_that_finds_signs_of_another_signer(folder, tmp_
     assert right >= 5
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_scores_that_say_the_contrary_of_what_is_right_are_not_calibrated(folder, monkeypatch, sign):
+    task = task_of(folder, network=PUBLISHED, loss={"frames": 0.0})
+    monkeypatch.setattr(task, "_ask", lambda pairs: (np.array([sign * pair.present for pair in pairs]), []))
+    base, slope = task.fitted().calibration
+    assert (slope > 0) if sign > 0 else np.isnan([base, slope]).all()
+    assert json.loads(json.dumps(task.checkpoint()[0]))["calibration"] == ([base, slope] if sign > 0 else [None, None])
+
+
 @pytest.mark.parametrize(
     ("network", "loss"),
     [

@@ -123,10 +123,10 @@ def spot(
         spotter, words = _choose(given, queries[0] if is_word and queries else None)
         if (given["words_of"] or given["least"]) and math.isnan(spotter.calibration[0]):
             what = "--words-of keeps" if given["words_of"] else "--least shows"
-            raise InputError(f"{what} what is probable, and this embedder is not calibrated: give --calibration A,B")
+            raise InputError(f"{what} what is probable, and this spotter is not calibrated: give --calibration A,B")
         if math.isnan(spotter.calibration[0]):
-            message = f"{given['embedder']}: is not calibrated, so spots are ranked and none has a probability"
-            warnings.warn(f"{message}; --calibration A,B states one", InputWarning, stacklevel=2)
+            message = "is not calibrated, so spots are ranked and none has a probability; --calibration A,B states one"
+            warnings.warn(f"{given['embedder'] or given['spotter']}: {message}", InputWarning, stacklevel=2)
         looked_at: tuple[str, ...] = getattr(getattr(spotter, "embedder", spotter), "landmarks", ())
         cues = without_markup(seasign.read_cues(given["words_of"]).cues) if given["words_of"] else ()
         label, query = (" ".join(queries),) * 2 if is_word else _query(queries, given, example_of)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from seasign.models.features import HANDS
 from seasign.models.spotter_inputs import LANDMARKS, PUBLISHED, Inputs
 from seasign.models.tensors import fit
-from seasign.types import InputError
+from seasign.types import InputError, plain_values
 
 DROPOUT = 0.1
 TEMPERATURE = 0.07  # of cosines, as published
@@ -138,7 +138,8 @@ class Spotter(nn.Module):
     @property
     def config(self) -> dict[str, Any]:
         """All that a checkpoint keeps beside the tensors of `state_dict`."""
-        return {"model": "spotter", "shape": asdict(self.shape)} | asdict(self.inputs) | {"fps": str(self.inputs.fps)}
+        inputs = asdict(self.inputs) | {"fps": str(self.inputs.fps)}
+        return plain_values({"model": "spotter", "shape": asdict(self.shape)} | inputs)
 
     @classmethod
     def from_checkpoint(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Spotter":
@@ -153,7 +154,8 @@ class Spotter(nn.Module):
                 settings["channels"] = tuple(settings["channels"])
             named = {name: config[name] for name in Inputs.__dataclass_fields__ if name in config}
             named["fps"] = Fraction(named.get("fps", Inputs.fps))
-            named["calibration"] = tuple(named.get("calibration", Inputs.calibration))
+            base, slope = named.get("calibration", (None, None))
+            named["calibration"] = (math.nan, math.nan) if slope is None else (float(base), float(slope))
             with torch.device("meta"):
                 model = cls(Shape(**settings), Inputs(**named))
         except (TypeError, ValueError, AssertionError, RuntimeError, ZeroDivisionError) as error:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import log
+from math import log, nan
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -35,7 +35,7 @@ class Inputs:
 
     fps: Fraction = Fraction(25)  # poses are brought to it
     wrists: bool = False  # hands are measured from their own wrists; False: from the shoulders, like the rest
-    calibration: tuple[float, float] = (0.0, 1.0)  # of spots: the weights of 1 and of the score, see `spotting`
+    calibration: tuple[float, float] = (nan, nan)  # of spots: the weights of 1 and of the score, see `spotting`
     threshold: float = 0.0  # logit of presence from which a sign is said to be there
 
 

@@ -6,6 +6,7 @@ learned of frames, negatives that are alike, and the threshold and the calibrati
 """
 
 import hashlib
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -39,7 +40,7 @@ from seasign.training import augmentation
 from seasign.training.concatenation import Joining, concatenate
 from seasign.training.loop import Loss, gather, load, share
 from seasign.training.recipe import Amount, Count, Counts, Loop, Share, Whole
-from seasign.types import InputError, InputWarning, Poses, Sign, Span
+from seasign.types import InputError, InputWarning, Poses, Sign, Span, plain_values
 
 LEAST = 0.5  # share of the frames of a sign that show a hand: of one with less nothing is learned, or asked
 NEAR = 10  # tokens whose length is nearest, among which a negative is chosen
@@ -287,13 +288,14 @@ class SpottingTask:
             "calibration": list(inputs.calibration),
             "threshold": inputs.threshold,
         }
-        return self.model.config | about, dict(self.model.state_dict())
+        return self.model.config | plain_values(about), dict(self.model.state_dict())
 
     def fitted(self) -> Inputs:
         """With the threshold of presence, and what scores of spots mean, as both are best on what is held out.
 
         A spot is right when its IoU with the sign is at least .5; where places are not known, when the query is there.
-        A network that only says whether is asked of windows: then the score is that of presence.
+        A network that only says whether is asked of windows: then the score is that of presence. Where all are right,
+        or none, or those that score higher less often, nothing is known of scores, and no probability will be stated.
         """
         self.model.eval()
         pairs = self.corpus.valid
@@ -308,10 +310,11 @@ class SpottingTask:
                 near = iou(np.array([spot.start, spot.end]), np.array(spans).reshape(-1, 2)).max(initial=0.0)
                 evidence.append(spot.score)
                 right.append(bool(near >= 0.5) if self._known else pair.present)
-        if all(right) or not any(right):
-            return replace(self.model.inputs, threshold=threshold)
-        base, slope = fit_weights(np.array(evidence)[:, None], np.array(right), ridge=1.0)
-        return replace(self.model.inputs, threshold=threshold, calibration=(base, slope))
+        base = slope = math.nan
+        if any(right) and not all(right):
+            base, slope = fit_weights(np.array(evidence)[:, None], np.array(right), ridge=1.0)
+        calibration = (base, slope) if slope > 0 else (math.nan, math.nan)
+        return replace(self.model.inputs, threshold=threshold, calibration=calibration)
 
     def spotter(self) -> PoseSpotter:
         """The network as it is now."""

@@ -695,7 +695,23 @@ def test_evaluate_goes_on_to_the_end_and_names_every_file_that_cannot_be_read(fo
     Path("empty").mkdir()
     assert "no subtitles there" in refused("evaluate", "truth", "empty")
     Path("ours/c.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nx\n")
-    assert "several files named c" in refused("evaluate", "truth", "ours")
+    assert "several files for c (c.srt, c.vtt)" in refused("evaluate", "truth", "ours")
+    assert refused("evaluate", "truth", "gone") == "gone: No such file or directory"
+
+
+def test_one_folder_may_hold_an_episode_as_delivered_as_aligned_and_as_it_should_be(folder):
+    Path("all").mkdir()
+    for role, start in ("", 1), (".aligned", 3), (".reference", 3):
+        Path(f"all/news{role}.vtt").write_text(f"WEBVTT\n\n00:0{start}.000 --> 00:0{start + 1}.000\na\n")
+    for other in "news.pose.json", "._news.vtt":
+        Path(f"all/{other}").write_text("{}")
+    result = run("evaluate", "all", "all", "--delivered", "all", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert list(found["per_file"]) == ["news"]
+    assert (found["f1@0.50"], found["baselines"]["delivered"]["f1@0.50"]) == (100.0, 0.0)
+    Path("all/news.aligned.vtt").unlink()
+    assert "several files for news (news.reference.vtt, news.vtt)" in refused("evaluate", "all", "all")
 
 
 # --- segment, demo, doctor --------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from seasign.cli.options import (
     PRESET,
     QUIET,
     SEGMENTATION,
+    Finite,
     Lag,
     Number,
     Pair,
@@ -60,7 +61,7 @@ from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWa
 @click.option("--normalize", type=click.Choice(["softmax", "z-score", "sinkhorn", "columns", "softmax+columns"]),
               help="How similarities become rewards, as published. [default: by their evidence]")  # fmt: skip
 @click.option(
-    "--threshold", type=Number(), help="Rewards up to this count as none; goes with --normalize. [default: 0]"
+    "--threshold", type=Finite(), help="Rewards up to this count as none; goes with --normalize. [default: 0]"
 )
 @PRESET
 @click.option("--lag", type=Lag(), help="Seconds by which the signing comes after the subtitles. [default: auto]")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import stat
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +17,8 @@ from seasign.cli.options import (
     QUIET,
     REFERENCE_TIER,
     REFERENCES,
-    Number,
+    Finite,
+    by_episode,
 )
 from seasign.formats import SUBTITLES, TABLES, TIERS
 from seasign.formats.rate import exact_rate
@@ -61,8 +63,8 @@ DELIVERED = click.option(
 @click.argument("reference", type=EXISTING)
 @click.argument("estimate", type=EXISTING)
 @FPS
-@click.option("--shift-start", type=Number(), default=0.0, help="Seconds added to the estimated starts.")
-@click.option("--shift-end", type=Number(), default=0.0, help="Seconds added to the estimated ends.")
+@click.option("--shift-start", type=Finite(), default=0.0, help="Seconds added to the estimated starts.")
+@click.option("--shift-end", type=Finite(), default=0.0, help="Seconds added to the estimated ends.")
 @REFERENCE_TIER
 @ESTIMATE_TIER
 @DELIVERED
@@ -155,37 +157,38 @@ def _read(
         InputError: They are not all files or all folders; or the only file of a side cannot be read.
     """
     paths = [path for path in (reference, *others) if path]
-    if len({path.is_dir() for path in paths}) > 1:
+    if len({stat.S_ISDIR(path.stat().st_mode) for path in paths}) > 1:
         number = {2: "two", 3: "three", 4: "four"}[len(paths)]
         found = f"{', '.join(map(str, paths[:-1]))} and {paths[-1]}"
         raise InputError(f"{found}: expected {number} files or {number} folders")
     broken: list[str] = []
     sides: list[Episodes] = []
-    for path, tier in zip(paths, (*tiers, "SUBTITLE"), strict=False):
+    roles = [".reference", *[".aligned"] * (len(tiers) - 1), ""]
+    for path, tier, role in zip(paths, (*tiers, "SUBTITLE"), roles, strict=False):
         if path.is_dir():
-            sides.append(_episodes(path, tier, broken))
+            sides.append(_episodes(path, role, tier, broken))
         else:
             sides.append({reference.stem: seasign.read_cues(path, tier).cues})
     return sides, broken
 
 
-def _episodes(folder: Path, tier: str | Sequence[str] | None, broken: list[str]) -> Episodes:
-    """The cues of every file in a folder, by stem; `news.aligned` is `news`. What cannot be read is added to `broken`.
+def _episodes(folder: Path, role: str, tier: str | Sequence[str] | None, broken: list[str]) -> Episodes:
+    """The cues of every episode in a folder, by name. What cannot be read is added to `broken`.
 
     Raises:
-        InputError: There are no files, or two have the same stem.
+        InputError: There are no files, or several of an episode and not one named for its role.
     """
     known = SUBTITLES | TIERS | TABLES
-    paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in known and not path.is_dir()]
-    if not paths:
+    files = by_episode(folder, known, role)
+    if not files:
         raise InputError(f"{folder}: no subtitles there; expected *{' *'.join(known)}")
-    stems = [path.stem.removesuffix(".aligned") for path in paths]
     episodes: Episodes = {}
-    for stem, path in zip(stems, paths, strict=True):
-        if stems.count(stem) > 1:
-            raise InputError(f"{folder}: several files named {stem}: keep one of them there")
+    for name, (path, *more) in files.items():
+        if more:
+            names = ", ".join(one.name for one in (path, *more))
+            raise InputError(f"{folder}: several files for {name} ({names}); keep one of them there")
         try:
-            episodes[stem] = seasign.read_cues(path, tier).cues
+            episodes[name] = seasign.read_cues(path, tier).cues
         except (InputError, OSError) as error:
             broken.append(str(error))
     return episodes

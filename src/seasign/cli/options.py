@@ -18,15 +18,19 @@ DECODERS: dict[str, Decoder] = {"argmax": Argmax(), "likeliest": Likeliest(), "s
 EXISTING = click.Path(path_type=Path)
 
 
-class Number(click.FloatRange):
+class Finite(click.types.FloatParamType):
     """A finite number; `float` would take nan and inf too."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """A number within the range."""
+        """A number."""
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number", param, ctx)
         return number
+
+
+class Number(Finite, click.FloatRange):
+    """The same within a range."""
 
 
 # `ParamType` takes a type in brackets from click 8.4 on, and only for the type checker
@@ -163,6 +167,24 @@ REFERENCE_TIER = click.option(
     "--reference-tier",
     help=f"Where true cues are, in an ELAN file. [default: the first there is of {', '.join(REFERENCES)}]",
 )
+
+
+def episode_of(path: Path) -> str:
+    """The name of what a file is of: `news.aligned.vtt` and `news.reference.vtt` are of `news`."""
+    return path.stem.removesuffix(".aligned").removesuffix(".reference")
+
+
+def by_episode(folder: Path, suffixes: Collection[str], role: str = "") -> dict[str, list[Path]]:
+    """The files of a folder by episode, in order; of several those alone that are named `news` and the `role`.
+
+    Hidden files are passed over, and what lies beside poses (`news.pose.json`).
+    """
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        other = path.name.startswith(".") or path.name.lower().endswith(".pose.json")
+        if path.suffix.lower() in suffixes and not other and not path.is_dir():
+            files.setdefault(episode_of(path), []).append(path)
+    return {name: [path for path in own if path.stem == name + role] or own for name, own in files.items()}
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import datetime
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from seasign.cli.options import (
     REFERENCE_TIER,
     REFERENCES,
     Lag,
+    by_episode,
+    episode_of,
     options,
     preset_files,
     progress_bar,
@@ -194,10 +197,10 @@ def _pair(episodes: Sequence[Path], given: Mapping[str, Any]) -> Files:
                 f"expected *{' *'.join(kinds)}" if given["signs"] else "holds no signs; say where they are by --signs"
             )
             problems.append(f"{path}: {what}")
-        elif path.stem in files:
-            problems.append(f"{path}: is named like {files[path.stem]['cues']}; every episode needs a name of its own")
+        elif (name := episode_of(path)) in files:
+            problems.append(f"{path}: is named like {files[name]['cues']}; every episode needs a name of its own")
         else:
-            files[path.stem] = {"cues": path, "signs": path}
+            files[name] = {"cues": path, "signs": path}
     sides = {"reference": KNOWN, "signs": TIERS | TABLES, "similarity": {".npy": "npy"}}
     for side, suffixes in sides.items():
         if given[side] and not given[side].exists():
@@ -205,7 +208,8 @@ def _pair(episodes: Sequence[Path], given: Mapping[str, Any]) -> Files:
         elif given[side]:
             for name, own in files.items():
                 try:
-                    own[side] = _find(given[side], name, suffixes, alone=len(files) == 1)
+                    role = ".reference" * (side == "reference")
+                    own[side] = _find(given[side], name, role, suffixes, alone=len(files) == 1)
                 except InputError as error:
                     problems.append(str(error))
     _refuse(problems)
@@ -220,21 +224,21 @@ def _listed(episodes: Sequence[Path], kinds: Mapping[str, str], problems: list[s
             problems.append(f"{path}: there is no such file")
         elif not path.is_dir():
             paths.append(path)
-        elif inside := [one for one in sorted(path.iterdir()) if one.suffix.lower() in kinds and one.is_file()]:
-            paths += inside
+        elif inside := by_episode(path, kinds):
+            paths += chain.from_iterable(inside.values())
         else:
-            problems.append(f"{path}: no episodes there; expected *{' *'.join(kinds)}")
+            signs = ", or subtitles and --signs FOLDER" * (kinds is TIERS)
+            problems.append(f"{path}: no episodes there; expected *{' *'.join(kinds)}{signs}")
     return paths
 
 
-def _find(folder: Path, name: str, suffixes: Mapping[str, str], alone: bool) -> Path:
+def _find(folder: Path, name: str, role: str, suffixes: Mapping[str, str], alone: bool) -> Path:
     """The file of an episode in a folder; or the file that was given for the only one."""
     if alone and folder.is_file():
         return folder
     if not folder.is_dir():
         raise InputError(f"{folder}: is no folder with a file for {name}")
-    stems = (name, f"{name}.aligned")
-    found = [path for path in sorted(folder.iterdir()) if path.stem in stems and path.suffix.lower() in suffixes]
+    found = by_episode(folder, suffixes, role).get(name, [])
     if not found:
         raise InputError(f"{folder}: no file for {name}; expected {name}*{' *'.join(suffixes)}")
     if len(found) > 1:

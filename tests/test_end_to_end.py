@@ -264,11 +264,14 @@ def test_the_commands_of_the_readme_run(episode):
         assert result.exit_code == 0, f"{line}\n{result.output}"
 
 
-def test_the_python_of_the_readme_runs(episode):
+def test_the_python_of_the_readme_writes_what_the_command_writes(episode):
     seasign.write("news.pose", episode.poses)
+    far = seasign.Cue(400.0, 402.0, "Good night.")  # from all signing
+    seasign.write("news.vtt", [*episode.cues, far])
     (code,) = blocks("python")
     exec(compile(code, "README.md", "exec"), {})
-    assert Path("news.aligned.vtt").exists()
+    assert run("align", "news.pose", "news.vtt", "-o", "command.vtt").exit_code == 0
+    assert Path("news.aligned.vtt").read_bytes() == Path("command.vtt").read_bytes()
 
 
 # --- with MediaPipe ---------------------------------------------------------------------------------------------------

@@ -416,7 +416,11 @@ def test_tune_takes_similarities_a_lag_and_the_published_arithmetic(folders):
     [
         (lambda at: None, ["gone.eaf"], ["gone.eaf: there is no such file"]),
         (lambda at: None, ["truth/news0.vtt"], ["truth/news0.vtt: holds no signs; say where they are by --signs"]),
-        (lambda at: (at / "empty").mkdir(), ["empty"], ["empty: no episodes there; expected *.eaf, or subtitles and --signs"]),
+        (
+            lambda at: (at / "empty").mkdir(),
+            ["empty"],
+            ["empty: no episodes there; expected *.eaf, or subtitles and --signs"],
+        ),
         (lambda at: None, ["episodes", "--signs", "nowhere"], ["nowhere: there is no such folder"]),
         (
             lambda at: [path.unlink() for path in (at / "truth").iterdir()],

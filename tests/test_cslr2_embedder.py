@@ -210,6 +210,28 @@ def test_texts_need_their_own_encoder():
         embedder().sentences(["house", " "])
 
 
+@pytest.mark.parametrize("word", ["1234", "!"])
+def test_words_without_vectors_are_named(word):
+    one = embedder()
+    with pytest.raises(InputError, match=f"1 of 2 texts have no vector, such as '{word}': write them in letters"):
+        recognize(poses(60), Vocabulary(("house", word)), one)
+    with pytest.raises(InputError, match="1 of 1 texts have no vector"):
+        one.sentences([word])
+    vectors = Embeddings(np.float32([np.ones(24), np.full(24, np.nan)]), "letters:24")
+    with pytest.raises(InputError, match="1 of 2 texts have no vector"):
+        recognize(poses(60), Vocabulary(("house", word), vectors), one)
+    with pytest.raises(InputError, match="3 words have 2 vectors: give one to each"):
+        one.words(["house", "tree", word], vectors)
+
+
+def test_a_sentence_is_looked_at_as_a_whole():
+    one, signer = embedder(), poses(400)
+    (row,) = one.signs(signer, [Sign(1.0, 12.0)]).vectors * np.sqrt(2)
+    encoded, found = one._encode(signer)
+    whole = encoded[(found.times >= 1) & (found.times < 12)].max(axis=0)
+    np.testing.assert_allclose(row[16:], one.network.sequence_vectors(whole[None])[0], atol=1e-5)
+
+
 def test_a_sign_is_the_mean_of_its_windows_beside_what_is_around_it():
     one, signer = embedder(), poses(200)
     steps = one.windows(signer)

@@ -1,5 +1,6 @@
 """CSLR2's training: what augmentation keeps, which windows learn which word, which loss teaches what, a whole run."""
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -302,6 +303,34 @@ def test_a_clip_that_is_shorter_than_a_window_is_named(recipe, tmp_path):
     words = "short.npz: a tree: poses of 0.25 s are shorter than one window of 0.64 s: nothing to read; take it out"
     with pytest.raises(InputError, match=words):
         train(path, output=tmp_path / "run")
+
+
+@pytest.mark.filterwarnings("ignore::seasign.InputWarning")  # one hand
+@pytest.mark.parametrize(
+    ("text", "signs", "words"),
+    [
+        ("a tree", "7,8,tree", "its sign 'tree' at 7.00 s is outside of the clip, which ends at 1.00 s"),
+        ("12?", "0,1,tree", "its text has no letters; take it out of the table"),
+        ("a tree", "0,1,12", "1 of 1 texts have no vector, such as '12'"),
+    ],
+)
+def test_clips_that_teach_nothing_are_refused(recipe, tmp_path, text, signs, words):
+    (first, *_) = traduttore.read(recipe.parent / "corpus")
+    seasign.write(tmp_path / "clip.npz", first.read())
+    (tmp_path / "signs.csv").write_text(f"start,end,gloss\n{signs}\n")
+    rows = "".join(f"clip.npz,{text},{signer},{signer},signs.csv\n" for signer in ("train", "valid"))
+    (tmp_path / "clips.csv").write_text(f"poses,text,signer,split,signs\n{rows}")
+    with pytest.raises(InputError, match=re.escape(words)):
+        task(recipe, data=Data(manifest=tmp_path / "clips.csv", letters=16))
+
+
+def test_labels_of_another_vocabulary_are_refused(tmp_path):
+    write_folder(tmp_path)
+    labels = np.full((110, 5), 3000)
+    np.savez(tmp_path / "labels" / "ep0.npz", labels=labels, probabilities=np.full((110, 5), 0.6, np.float32))
+    recipe = Recipe(Data(bobsl=tmp_path, letters=16), Loop("text_to_video_r@1"), Network(inner=32, layers=1))
+    with pytest.raises(InputError, match="labels of ep0 are 3000 to 3000, where vocabulary"):
+        cslr2.prepare(recipe)
 
 
 def test_subtitles_outside_of_the_video_are_refused(tmp_path):

@@ -25,7 +25,7 @@ ARMS = tuple(f"POSE_LANDMARKS.{side}_{joint}" for joint in ("ELBOW", "WRIST") fo
 LANDMARKS = ("POSE_LANDMARKS.NOSE", *SHOULDERS, *ARMS, *HANDS)
 PART, MARGIN = 250, 12  # windows that see each other, 20 s at the published pace, and more on both sides of them
 TOGETHER = 4  # parts that are encoded in one call
-AROUND = 2.0  # seconds before and after the middle of a sign in which its sentence is looked for
+AROUND = 2.0  # seconds before and after the middle of a sign in which its sentence is looked for; more if it is longer
 
 
 @dataclass(frozen=True)
@@ -123,17 +123,24 @@ class Cslr2Embedder:
         Args:
             vectors: Those of the text encoder, when they are there already.
         Raises:
-            InputError: They are another encoder's; there are none and no encoder to make them; or a word is empty.
+            InputError: They are another encoder's, or not as many; there are none and no encoder to make them; a word
+                is empty, or has none (of letters: it has no letter).
         """
         if vectors is not None and vectors.space != self.inputs.text:
             raise InputError(
                 f"the vectors of the words are {vectors.space!r}, where this CSLR2 reads {self.inputs.text!r}"
             )
-        own = self._read(texts) if vectors is None else vectors.vectors.astype(np.float32)
+        if vectors is not None and len(vectors.vectors) != len(texts):
+            raise InputError(f"{len(texts)} words have {len(vectors.vectors)} vectors: give one to each")
+        own = self._read(texts) if vectors is None else check_vectors(texts, vectors.vectors.astype(np.float32))
         return Embeddings(self.network.word_vectors(own), f"{self.space}:words")
 
     def sentences(self, texts: Sequence[str]) -> Embeddings:
-        """A vector for every sentence, where clips are."""
+        """A vector for every sentence, where clips are.
+
+        Raises:
+            InputError: There is no encoder; or a sentence is empty, or has no vector.
+        """
         return Embeddings(self.network.sentence_vectors(self._read(texts)), f"{self.space}:sentences")
 
     def clip(self, signing: Poses | WindowFeatures) -> Embeddings:
@@ -164,6 +171,8 @@ class Cslr2Embedder:
     def signs(self, poses: Poses | None, signs: Sequence[Sign]) -> Embeddings:
         """One row per sign: the mean of its windows, and beside it what is signed for two seconds around its middle.
 
+        A span that lasts longer, such as a sentence, is looked at as a whole.
+
         Raises:
             InputError: There are no poses, or the network takes none.
         """
@@ -180,7 +189,8 @@ class Cslr2Embedder:
         own, around = [], []
         for sign in signs:
             own.append(steps[_rows(times, sign.start, sign.end)].mean(axis=0))
-            around.append(encoded[_rows(times, sign.middle - AROUND, sign.middle + AROUND)].max(axis=0))
+            start, end = min(sign.start, sign.middle - AROUND), max(sign.end, sign.middle + AROUND)
+            around.append(encoded[_rows(times, start, end)].max(axis=0))
         both = np.hstack([_unit(np.stack(own)), self.network.sequence_vectors(np.stack(around))])
         return Embeddings(both / np.float32(2**0.5), self.space)
 
@@ -247,7 +257,23 @@ class Cslr2Embedder:
             )
         if self.encoder.space != self.inputs.text:
             raise InputError(f"the texts of this CSLR2 are read by {self.inputs.text!r}, not by {self.encoder.space!r}")
-        return self.encoder.text(texts).vectors
+        return check_vectors(texts, self.encoder.text(texts).vectors)
+
+
+def check_vectors(
+    texts: Sequence[str], vectors: Float32[np.ndarray, "texts text"]
+) -> Float32[np.ndarray, "texts text"]:
+    """The vectors of texts, if each has one that says something.
+
+    Raises:
+        InputError: One is 0, or holds a number that is not finite.
+    """
+    if lacking := np.flatnonzero(~vectors.any(axis=1) | ~np.isfinite(vectors).all(axis=1)).tolist():
+        raise InputError(
+            f"{len(lacking)} of {len(texts)} texts have no vector, such as {texts[lacking[0]]!r}: "
+            "write them in letters, or leave them out"
+        )
+    return vectors
 
 
 def frames_of(poses: Poses, inputs: Inputs) -> Float32[np.ndarray, "frames numbers"]:

@@ -26,9 +26,18 @@ from seasign.corpora.recordings import Part
 from seasign.formats.disk import sha256
 from seasign.glosses import close
 from seasign.metrics.retrieval import evaluate_sentences
+from seasign.models import gloss_text
 from seasign.models.body_parts import HOLISTIC
 from seasign.models.cslr2 import Cslr2, Shape, hn_nce, pad
-from seasign.models.cslr2_embedder import LANDMARKS, Cslr2Embedder, Inputs, Letters, TextEncoder, frames_of
+from seasign.models.cslr2_embedder import (
+    LANDMARKS,
+    Cslr2Embedder,
+    Inputs,
+    Letters,
+    TextEncoder,
+    check_vectors,
+    frames_of,
+)
 from seasign.models.sentence_text import SentenceText
 from seasign.recognition import WindowGuesses, cut_windows, guess_words, label_windows, tune_recognition
 from seasign.segmentation import find_sign
@@ -198,7 +207,8 @@ class Cslr2Task:
         self.encoder: TextEncoder = (
             replace(SentenceText.read(folder), unit=False) if folder else Letters(recipe.data.letters)
         )
-        vectors = self.encoder.text(corpus.vocabulary or ("none",)).vectors
+        vocabulary = corpus.vocabulary or ("none",)
+        vectors = check_vectors(vocabulary, self.encoder.text(vocabulary).vectors)
         sizes = {name: getattr(recipe.network, name) for name in ("features", "inner", "heads", "layers", "joint")}
         if recipe.network.features % recipe.network.heads:
             raise InputError(
@@ -434,7 +444,15 @@ class Clips:
 
     def _read(self, clip: Clip) -> Sentence:
         try:
-            frames, signs = frames_of(clip.read(), self.inputs), clip.read_signs()
+            poses, signs = clip.read(), clip.read_signs()
+            if not gloss_text.words(clip.text):
+                raise InputError("its text has no letters")
+            if outside := [sign for sign in signs if sign.start >= poses.duration]:
+                raise InputError(
+                    f"its sign {outside[0].gloss!r} at {outside[0].start:.2f} s is outside of the clip, which ends at "
+                    f"{poses.duration:.2f} s and whose times count from its first frame"
+                )
+            frames = frames_of(poses, self.inputs)
             return Sentence(clip.text, frames, *_label(len(frames), signs, self.vocabulary, self.inputs), signs)
         except InputError as error:
             raise InputError(f"{clip.name}: {error}; take it out of the table") from None
@@ -460,6 +478,12 @@ class Episodes:
         parts = {"train": bobsl.read_folder(folder, "train"), "valid": bobsl.read_folder(folder, "val")}
         self.parts = {part: [episode.name for episode in some] for part, some in parts.items()}
         self.files = {"split.json": sha256(folder / "split.json"), file.name: sha256(file)}
+        for episode in (episode for some in parts.values() for episode in some if episode.labels is not None):
+            if not 0 <= np.min(episode.labels) <= np.max(episode.labels) < len(self.vocabulary):
+                raise InputError(
+                    f"{folder}: labels of {episode.name} are {np.min(episode.labels)} to {np.max(episode.labels)}, "
+                    f"where {file.name} has {len(self.vocabulary)} words, from 0 on: they are of another vocabulary"
+                )
         clips = {
             part: [(episode, cue) for episode in some for cue in episode.cues if SHORTEST <= cue.duration <= LONGEST]
             for part, some in parts.items()

@@ -478,11 +478,12 @@ class Episodes:
         parts = {"train": bobsl.read_folder(folder, "train"), "valid": bobsl.read_folder(folder, "val")}
         self.parts = {part: [episode.name for episode in some] for part, some in parts.items()}
         self.files = {"split.json": sha256(folder / "split.json"), file.name: sha256(file)}
-        for episode in (episode for some in parts.values() for episode in some if episode.labels is not None):
-            if not 0 <= np.min(episode.labels) <= np.max(episode.labels) < len(self.vocabulary):
+        for episode in (episode for some in parts.values() for episode in some):
+            labels = np.zeros(1, int) if episode.labels is None else episode.labels
+            if not 0 <= labels.min() <= labels.max() < len(self.vocabulary):
                 raise InputError(
-                    f"{folder}: labels of {episode.name} are {np.min(episode.labels)} to {np.max(episode.labels)}, "
-                    f"where {file.name} has {len(self.vocabulary)} words, from 0 on: they are of another vocabulary"
+                    f"{folder}: labels of {episode.name} are {labels.min()} to {labels.max()}, where {file.name} has "
+                    f"{len(self.vocabulary)} words, from 0 on: they are of another vocabulary"
                 )
         clips = {
             part: [(episode, cue) for episode in some for cue in episode.cues if SHORTEST <= cue.duration <= LONGEST]

@@ -385,6 +385,17 @@ def test_a_clip_of_one_frame_and_one_of_ten_thousand_are_warned_of_in_a_line(man
         from_manifest(manifest)
 
 
+def test_clips_that_are_learned_from_are_warned_of_in_the_first_epoch_alone_and_not_of_frames_drawn_anew(manifest):
+    write_clip(manifest.parent / "a.npz", 10_000)
+    made = from_manifest(manifest)
+    made.batch(1, [0])  # of 10,000 frames others every time; warnings are errors
+    write_clip(manifest.parent / "a.npz", 1)
+    made = from_manifest(manifest)
+    with pytest.warns(InputWarning, match=r"^a\.npz: heavy rain: is one frame, in which nothing moves$"):
+        made.batch(1, [0])
+    made.batch(2, [0])
+
+
 def test_poses_without_the_landmarks_are_refused_in_a_line(manifest):
     write_clip(manifest.parent / "b.npz", 5, ("A.b", "C.d"))
     with pytest.raises(InputError, match=r"^b\.npz: rain: the poses have no COCO_BODY\.NOSE or POSE_LANDMARKS\.NOSE"):

@@ -97,7 +97,8 @@ def look(
 ) -> dict[str, Float32[np.ndarray, "frames ..."]]:
     """What a network looks at in a clip, in the unit that it learned from; of too many frames some, see `spread`.
 
-    Windows are of frames on end: a network that looks at those has all frames, and thins what it makes of them.
+    Windows are of frames on end: a network that looks at those has all frames, and thins what it makes of them. Of
+    frames that are drawn others come another time: nothing is passed over for good.
 
     Raises:
         InputError: As `Network.look`, with the name of the clip in front.
@@ -116,7 +117,8 @@ def look(
     if len(poses.xyz) == 1:
         warnings.warn(f"{name}: is one frame, in which nothing moves", InputWarning, stacklevel=2)
     window, stride = network.windows or (1, 1)
-    if (tokens := (frames - window) // stride + 1) > THIN * most:
+    passed = rng is None or network.windows is not None
+    if passed and (tokens := (frames - window) // stride + 1) > THIN * most:
         message = f"{name}: of {tokens} {'windows' if network.windows else 'frames'} only {most} are looked at"
         warnings.warn(f"{message}: cut it into phrases", InputWarning, stacklevel=2)
     if network.windows:

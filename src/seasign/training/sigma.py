@@ -340,7 +340,7 @@ class SigmaTask:
             self.data = self.data | {recipe.data.pairs.name: sha256(recipe.data.pairs)}
         self.model = Pretraining(self.network, recipe.loss)
         self.files = {FILE: self.pieces.text}
-        self.valid = [self.see(example) for example in self.corpus.valid]
+        self.valid = [(see(self.network, example), example.text) for example in self.corpus.valid]
 
     def batches(self, epoch: int, rank: int, ranks: int) -> DataLoader[Batch]:
         """Clips that the epoch and the seed throw together."""
@@ -354,7 +354,8 @@ class SigmaTask:
         some = []
         for item in items:
             rng = np.random.default_rng([seed, epoch, item])
-            some.append(self.see(self.corpus.draw(item, rng), rng))
+            example = self.corpus.draw(item, rng)
+            some.append((see(self.network, example, rng, again=epoch > 1), example.text))
         rng = np.random.default_rng([seed, epoch, items[0]])
         return self.stacked([looked for looked, _ in some], [text for _, text in some], rng)
 
@@ -416,10 +417,6 @@ class SigmaTask:
             "citation": self.recipe.citation,
             "parts": self.corpus.parts,
         }
-
-    def see(self, example: Example, rng: np.random.Generator | None = None) -> tuple[Looked, str]:
-        """What is looked at of a clip, and its text."""
-        return see(self.network, example, rng), example.text
 
     def stacked(self, looked: Sequence[Looked], texts: Sequence[str], rng: np.random.Generator | None = None) -> Batch:
         """A batch of them."""
@@ -542,14 +539,16 @@ def _read_pairs(path: Path) -> list[tuple[str, str]]:
     return pairs
 
 
-def see(network: Sigma, example: Example, rng: np.random.Generator | None = None) -> Looked:
-    """As `sigma_translator.look`; that clips show one hand, or no face, is nothing to warn of."""
-    poses = example.poses()
+def see(network: Sigma, example: Example, rng: np.random.Generator | None = None, *, again: bool = False) -> Looked:
+    """As `sigma_translator.look`; that clips show one hand, or no face, is nothing to warn of.
+
+    Args:
+        again: What there is to warn of was said: processes that prepare batches begin every epoch without a memory.
+    """
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "the poses have no|none of .* hand|hardly any of the body|z varies", InputWarning
-        )
-        return look(network, poses, example.name, rng)
+        nothing = "the poses have no|none of .* hand|hardly any of the body|z varies"
+        warnings.filterwarnings("ignore", "" if again else nothing, InputWarning)
+        return look(network, example.poses(), example.name, rng)
 
 
 def make_network(

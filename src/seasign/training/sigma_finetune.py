@@ -111,7 +111,7 @@ class WritingTask:
         for item in items:
             rng = np.random.default_rng([self.recipe.loop.seed, epoch, item])
             example = self.corpus.draw(item, rng)
-            looked.append(see(self.network, example, rng))
+            looked.append(see(self.network, example, rng, again=epoch > 1))
             ids.append(self.pieces.ids(self.text(example)))
         filled, there = stack(looked)
         return Batch(filled, there, torch.from_numpy(pad(ids, PAD)))

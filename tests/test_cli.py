@@ -699,6 +699,26 @@ def test_evaluate_goes_on_to_the_end_and_names_every_file_that_cannot_be_read(fo
     assert refused("evaluate", "truth", "gone") == "gone: No such file or directory"
 
 
+@pytest.mark.parametrize(("policy", "starts"), [("keep", [100, 103]), ("shift", [102, 105]), ("mark", [102, 105])])
+def test_cues_of_which_none_gets_signs_are_placed_as_was_asked_for(folder, policy, starts):
+    cues = [seasign.Cue(100, 104, "a"), seasign.Cue(103, 107, "b")]  # they overlap, and the last sign ends long before
+    seasign.write("far.vtt", cues)
+    given = ["align", "signs.csv", "far.vtt", "-o", "out.vtt", "--lag", 2, "--dropped"]
+    result = run(*given, policy)
+    assert result.exit_code == 0, result.output
+    assert "no cue got signs" in result.stdout
+    out = seasign.read("out.vtt").cues
+    assert [cue.start for cue in out] == starts
+    assert out[0].end == out[1].start
+    assert [cue.text for cue in out] == [f"{'[not signed] ' * (policy == 'mark')}{text}" for text in "ab"]
+    assert run(*given, "remove").exit_code == 0
+    assert "-->" not in Path("out.vtt").read_text()
+    Path("none.csv").write_text("start,end\n")
+    result = run("align", "none.csv", *given[2:], "remove")
+    assert result.exit_code == 0, result.output
+    assert Path("out.vtt").read_bytes() == Path("far.vtt").read_bytes()
+
+
 def test_one_folder_may_hold_an_episode_as_delivered_as_aligned_and_as_it_should_be(folder):
     Path("all").mkdir()
     for role, start in ("", 1), (".aligned", 3), (".reference", 3):

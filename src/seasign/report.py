@@ -168,7 +168,7 @@ def give_verdict(alignment: Alignment) -> Verdict:
             return Verdict("do not use", f"a cue is right with a probability of {mean:.2f} on average")
     order = np.argsort(probability, kind="stable").tolist()
     check = tuple(i for i in order if probability[i] < UNSURE)
-    expected = f"{mean:.0%} of the cues with signs are expected to be right"
+    expected = f"{mean:.0%} of the cues with signs are expected to be right" if taken.any() else "no cue got signs"
     return Verdict("check" if check else "good", expected, check)
 
 

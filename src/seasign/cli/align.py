@@ -150,7 +150,7 @@ def align(
             pins=pins,
             calibration=preset.calibration or CALIBRATION,
         )
-        dropped = frozenset(i for i, run in enumerate(alignment.runs) if not run and i not in pins)
+        dropped = frozenset(i for i, run in enumerate(alignment.runs) if signs and not run and i not in pins)
         final, legality = legal(delivered.cues, alignment, dropped, padding, costs, given)
         verdict = seasign.give_verdict(alignment)
         whole = len(final) == len(alignment.cues)
@@ -211,7 +211,7 @@ def legal(
     given: Mapping[str, Any],
 ) -> tuple[tuple[Cue, ...], seasign.Legality | None]:
     """The aligned cues as legal subtitles, those without signs where they are wanted, and none lost."""
-    if costs.compat or not any(alignment.runs):
+    if costs.compat or alignment.shifts is None:  # there are no cues, or no signs
         return alignment.cues, None
     lag = np.array(alignment.shifts)
     placed = seasign.place_dropped(delivered, alignment.cues, dropped, given["dropped"], lag)

@@ -293,17 +293,26 @@ def test_a_checkpoint_is_an_embedder_and_an_older_file_becomes_one(tmp_path):
     np.testing.assert_allclose(other.windows(features).vectors, expected, atol=1e-6)
 
 
+def write_encoder(folder, words):
+    """A T5 of random weights that knows some words, and its tokenizer."""
+    import transformers
+
+    known = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words.split()]
+    folder.mkdir()
+    config = transformers.T5Config(
+        vocab_size=len(known), d_model=24, d_kv=8, d_ff=16, num_layers=1, num_heads=2, decoder_start_token_id=0
+    )
+    torch.manual_seed(0)
+    transformers.T5Model(config).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(known) + "\n")
+    tokenizer = transformers.BertTokenizerFast(vocab=str(folder / "vocab.txt"))
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
 def test_an_encoder_in_its_folder_reads_the_texts_of_a_published_checkpoint(tmp_path):
     transformers = pytest.importorskip("transformers")
-    words = "[PAD] [UNK] [CLS] [SEP] [MASK] house tree".split()
-    (tmp_path / "text").mkdir()
-    config = transformers.T5Config(
-        vocab_size=len(words), d_model=24, d_kv=8, d_ff=16, num_layers=1, num_heads=2, decoder_start_token_id=0
-    )
-    transformers.T5Model(config).save_pretrained(tmp_path / "text")
-    (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n")
-    tokenizer = transformers.BertTokenizerFast(vocab=str(tmp_path / "vocab.txt"))
-    tokenizer.save_pretrained(tmp_path / "text")
+    tokenizer = write_encoder(tmp_path / "text", "house tree")
     network = tiny()
     save_file(network.state_dict(), tmp_path / "weights.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(network.config))

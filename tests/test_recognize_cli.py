@@ -1,6 +1,7 @@
 """`seasign recognize`: poses or features, a vocabulary and a model -> signs with their words, in files."""
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from seasign.cli.recognize import LEMMATIZERS  # noqa: E402
 from seasign.formats.eaf import LINGUISTIC_TYPE  # noqa: E402
 from seasign.models.cslr2 import Cslr2  # noqa: E402
 from seasign.models.cslr2_embedder import Inputs  # noqa: E402
-from test_cslr2_embedder import SHAPE, model, poses  # noqa: E402
+from seasign.models.sentence_text import SentenceText  # noqa: E402
+from test_cslr2_embedder import SHAPE, model, poses, write_encoder  # noqa: E402
 
 
 @pytest.fixture
@@ -136,6 +138,7 @@ def test_features_of_another_pace_are_refused(features, options, words):
     [
         ("words.txt", "\n \n", "words.txt: holds no words; expected one a line"),
         ("words.txt", "house\ntree\nhouse\n", "words.txt:3: 'house' is there since line 1; keep one of them"),
+        ("words.txt", "house\n12\n", "words.txt: 1 of 2 texts have no vector, such as '12': write them in letters"),
         ("same.json", '{"house": ["home"]}', "'home' is given as a synonym of 'house', and is no word itself"),
         ("same.json", '{"house": "home"}', "the synonyms of 'house' are 'home'; expected a list of words"),
         ("same.json", "house", "same.json: not JSON"),
@@ -149,6 +152,75 @@ def test_words_that_cannot_be_used_are_refused_in_a_line(folder, name, content, 
     assert result.exit_code == 1
     assert words in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--stride", 2], "go with an .npy: poses say it themselves"),
+        (["--source", "i3d"], "go with an .npy: poses say it themselves"),
+        (["--decoder", "semi-markov", "--shortest", 3], "--shortest goes with --decoder walk"),
+        (["--half", "--onnx", "folder"], "give --half or --onnx"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(folder, options, words):
+    result = run("recognize", folder / "signer.npz", "--model", folder / "model", *options, "-o", folder / "out.csv")
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def dump(path, value):
+    path.write_bytes(pickle.dumps(value))
+
+
+def test_published_files_of_words_are_read_without_the_text_encoder(features):
+    """As a published checkpoint comes: vocabulary, synonyms and vectors of words as pickles, and no encoder."""
+    config = json.loads((features / "seen" / "config.json").read_text()) | {"text": "t5-large"}
+    (features / "seen" / "config.json").write_text(json.dumps(config))
+    dump(features / "words.pkl", {"words_to_id": {"tree": 1, "house": 0, "home": 2}})
+    dump(features / "same.pkl", {"house": ["home"], "home": []})
+    rng = np.random.default_rng(0)
+    dump(features / "vectors.pkl", {number: rng.normal(size=24).astype(np.float32) for number in range(3)})
+    common = ["--model", features / "seen", "--vocabulary", features / "words.pkl", "-o", features / "out.json"]
+    given = [*common, "--vectors", features / "vectors.pkl", "--threshold", 0, "--shortest", 1]
+    result = run("recognize", features / "clip.npy", *given)
+    assert result.exit_code == 0, result.stderr
+    said = json.loads((features / "out.json").read_text())["signs"]
+    assert {sign["gloss"] for sign in said} <= {"house", "tree", "home"}
+    assert run("recognize", features / "clip.npy", *given, "--synonyms", features / "same.pkl").exit_code == 0
+    fewer = json.loads((features / "out.json").read_text())["signs"]
+    assert 0 < len(fewer) < len(said)
+    result = run("recognize", features / "clip.npy", *common)
+    assert "words.pkl: the texts of this CSLR2 are read by 't5-large', which is not here" in result.stderr
+    for vectors, words in (
+        ({0: np.ones(24), 1: np.ones(24)}, "vectors.pkl: 1 of 3 words have no vector, such as 'home'"),
+        (dict.fromkeys(range(3), np.ones(23)), "vectors.pkl: vectors of 23 numbers, where this CSLR2 takes 24"),
+        ({0: np.ones(24), 1: np.ones(24), 2: np.zeros(24)}, "vectors.pkl: 1 of 3 texts have no vector, such as 'home'"),
+    ):
+        dump(features / "vectors.pkl", vectors)
+        result = run("recognize", features / "clip.npy", *given)
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert words in result.stderr
+
+
+def test_a_word_is_added_without_training_and_vectors_of_words_are_kept(features, monkeypatch):
+    pytest.importorskip("transformers")
+    config = json.loads((features / "seen" / "config.json").read_text()) | {"text": "t5-large"}
+    (features / "seen" / "config.json").write_text(json.dumps(config))
+    write_encoder(features / "seen" / "text", "house tree car")
+    given = ["--model", features / "seen", "--cache", features / "kept", "--threshold", 0, "--shortest", 1]
+    found, asked = [], []
+    own = SentenceText.text
+    monkeypatch.setattr(SentenceText, "text", lambda self, texts: asked.append(tuple(texts)) or own(self, texts))
+    for words in ("house tree", "house tree", "house tree car"):
+        (features / "words.txt").write_text("\n".join(words.split()))
+        options = [*given, "--vocabulary", features / "words.txt", "-o", features / "out.json"]
+        result = run("recognize", features / "clip.npy", *options)
+        assert result.exit_code == 0, result.stderr
+        found.append({sign["gloss"] for sign in json.loads((features / "out.json").read_text())["signs"]})
+    assert asked == [("house", "tree"), ("house", "tree", "car")]
+    assert found[0] == found[1] <= {"house", "tree"}
+    assert "car" in found[2]
 
 
 def broken(rows):

@@ -13,7 +13,8 @@ import click
 import seasign
 from seasign import checkpoints, jobs
 from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET, Number, wrote
-from seasign.formats import POSES, TABLES, TIERS, VIDEOS, features, words
+from seasign.corpora import bobsl
+from seasign.formats import POSES, TABLES, TIERS, VIDEOS, features
 from seasign.glosses import Lemmatizer, close, identity, paint
 from seasign.metrics.glosses import OVERLAPS, evaluate_frames
 from seasign.models.cslr2_embedder import Cslr2Embedder, Letters, Network
@@ -29,13 +30,22 @@ LEMMATIZERS: dict[str, Lemmatizer] = {"identity": identity, "wordnet": wordnet}
 @click.command()
 @click.argument("signing", metavar="POSES_OR_FEATURES", type=EXISTING)
 @click.option("--model", required=True, type=EXISTING, metavar="FOLDER", help="The checkpoint of a CSLR2.")
-@click.option("--vocabulary", type=EXISTING, help="What may be signed, one word a line. [default: FOLDER/words.txt]")
-@click.option("--synonyms", type=EXISTING, help="What means the same: a .json of words and lists of others.")
+@click.option(
+    "--vocabulary",
+    type=EXISTING,
+    help="What may be signed, one word a line; or BOBSL's .pkl. [default: FOLDER/words.txt]",
+)
+@click.option("--synonyms", type=EXISTING, help="What means the same: a .json (or .pkl) of words and lists of others.")
+@click.option(
+    "--vectors",
+    type=EXISTING,
+    help="What the text encoder made of the words: BOBSL's .pkl. [default: they are made by the encoder in FOLDER]",
+)
 @OUTPUT
 @click.option(
     "--threshold", type=Number(min=0, max=1), help="Least probability of a sign. [default: as tuned with the model]"
 )
-@click.option("--shortest", type=click.IntRange(min=1), help="Windows of a sign, at least. [default: the same]")
+@click.option("--shortest", type=click.IntRange(min=1), help="Windows of a sign that is walked. [default: the same]")
 @click.option(
     "--decoder",
     type=click.Choice(["walk", "semi-markov"]),
@@ -43,14 +53,10 @@ LEMMATIZERS: dict[str, Lemmatizer] = {"identity": identity, "wordnet": wordnet}
     show_default=True,
     help="How signs are cut: runs of one word, as published, or with a prior of pace.",
 )
-@click.option("--fps", type=Number(min=1), default=25, show_default=True, help="Of the video of an .npy of features.")
-@click.option("--stride", type=click.IntRange(min=1), default=2, show_default=True, help="Frames between its rows.")
+@click.option("--fps", type=Number(min=1), help="Of the video of an .npy of features. [default: 25]")
+@click.option("--stride", type=click.IntRange(min=1), help="Frames between its rows. [default: 2]")
 @click.option(
-    "--first-frame",
-    type=click.IntRange(min=0),
-    default=7,
-    show_default=True,
-    help="The frame at the centre of the window of its first row.",
+    "--first-frame", type=click.IntRange(min=0), help="That at the centre of the window of its first row. [default: 7]"
 )
 @click.option("--source", help="What made it. [default: what the model was trained with]")
 @click.option("--half", is_flag=True, help="Compute in 16 bits: nearly twice as fast on processors that know bf16.")
@@ -69,9 +75,10 @@ LEMMATIZERS: dict[str, Lemmatizer] = {"identity": identity, "wordnet": wordnet}
 @QUIET
 @JSON
 def recognize(
-    signing: Path, model: Path, vocabulary: Path | None, synonyms: Path | None, output: Path, threshold: float | None,
-    shortest: int | None, decoder: str, fps: float, stride: int, first_frame: int, source: str | None,
-    half: bool, onnx: Path | None, cache: Path | None, quiet: bool, as_json: bool,
+    signing: Path, model: Path, vocabulary: Path | None, synonyms: Path | None, vectors: Path | None, output: Path,
+    threshold: float | None, shortest: int | None, decoder: str, fps: float | None, stride: int | None,
+    first_frame: int | None, source: str | None, half: bool, onnx: Path | None, cache: Path | None, quiet: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Find the signs in POSES_OR_FEATURES, and which word of a vocabulary each is.
 
@@ -81,20 +88,25 @@ def recognize(
     """
     if half and onnx:
         raise click.UsageError("give --half or --onnx: each is a way to compute")
+    if shortest and decoder != "walk":
+        raise click.UsageError("--shortest goes with --decoder walk: the other has a prior of pace")
     suffix = signing.suffix.lower()
+    pace = {"fps": fps, "stride": stride, "first": first_frame}
+    if suffix in POSES and (source or any(value is not None for value in pace.values())):
+        raise click.UsageError("--fps, --stride, --first-frame and --source go with an .npy: poses say it themselves")
     if suffix in VIDEOS:
         raise InputError(f"{signing}: is a video; run first: seasign estimate-poses {signing} -o {signing.stem}.pose")
     if suffix not in (*POSES, ".npy"):
         raise InputError(f"{signing}: holds neither poses nor features; expected *{' *'.join((*POSES, '.npy'))}")
     listed = vocabulary or model / "words.txt"
-    inputs = [signing, listed] if synonyms is None else [signing, listed, synonyms]
+    inputs = [path for path in (signing, listed, synonyms, vectors) if path]
     jobs.check_outputs({"signs": (output, TIERS | TABLES)}, inputs)
     recognizer = checkpoints.load(model)
     if not isinstance(recognizer, Cslr2Embedder):
         raise InputError(f"{model}: recognizes no signing; give the folder of a CSLR2")
-    known = words.read_vocabulary(listed)
+    known = bobsl.read_vocabulary(listed)
     with _naming(synonyms or listed):
-        meant = close(words.read_synonyms(synonyms), known) if synonyms else {}
+        meant = close(bobsl.read_synonyms(synonyms), known) if synonyms else {}
     if half:
         recognizer.network.bfloat16()  # type: ignore[attr-defined]  # of torch, as every checkpoint
     if onnx:
@@ -104,14 +116,20 @@ def recognize(
     if suffix in POSES:
         given = jobs.read_body(signing, recognizer.landmarks)
     else:
-        given = features.read(signing, fps=fps, source=source or asked.features, stride=stride, first=first_frame)
+        said = {name: value for name, value in pace.items() if value is not None}
+        given = features.read(signing, source=source or asked.features, **said)  # type: ignore[arg-type]  # by name
     sure = asked.threshold if threshold is None else threshold
     walk = Walk(sure, asked.shortest if shortest is None else shortest)
     reading: Reading = walk if decoder == "walk" else Decode(threshold=sure)
-    vectors = _vectors(recognizer, known, cache)
+    with _naming(vectors or listed):
+        if vectors:
+            made: Embeddings | None = Embeddings(bobsl.read_vectors(vectors, known), asked.text)
+        else:
+            made = _vectors(recognizer, known, cache)
+        embedded = recognizer.words(known, made)
     with _naming(signing):
         windows = recognizer.windows(given)
-    guesses = guess_words(windows, recognizer.words(known, vectors), known)
+    guesses = guess_words(windows, embedded, known)
     found = read_guesses(guesses, reading, meant)
     others = find_alternatives(found, guesses)
     signs = in_video(found, given) if isinstance(given, Poses) else found
@@ -130,7 +148,7 @@ def recognize(
         click.echo(json.dumps({"signs": len(signs), "words": len(known), **how, **where}))
     elif not quiet:
         settings = ", ".join(f"{name} {value}" for name, value in how.items())
-        click.echo(f"signs     {len(signs)}, of {len({sign.gloss for sign in signs})} of {len(known)} words")
+        click.echo(f"signs     {len(signs)}, saying {len({sign.gloss for sign in signs})} of {len(known)} words")
         click.echo(f"by        {recognizer.space}, {settings}\n{wrote(output, tiers)}")
 
 
@@ -181,7 +199,7 @@ def evaluate_glosses(
         if not cut:
             raise InputError(f"{sentences}: none of its sentences holds a sign of {reference}: are they of one video?")
     with _naming(synonyms or reference):
-        meant = close(words.read_synonyms(synonyms)) if synonyms else {}
+        meant = close(bobsl.read_synonyms(synonyms)) if synonyms else {}
     lemmatize = LEMMATIZERS[lemmatizer]
     true, found = [[[one for one in side if it.start <= one.middle < it.end] for it in spans] for side in sides]
     scores = seasign.evaluate_glosses(true, found, meant, lemmatize=lemmatize)

@@ -235,6 +235,19 @@ def test_calibration_states_how_often_spots_are_right() -> None:
     assert fit_calibration(found) == pytest.approx((-1.0, 2.0), abs=0.15)
     with pytest.raises(InputError, match="0 of 1 spots are right"):
         fit_calibration([((), (Spot(0, 1, 0.5),))])
+    with pytest.raises(InputError, match="of 4000 spots those that score higher are right less often"):
+        fit_calibration([(signs, (replace(one, score=-one.score),)) for signs, (one,) in found])
+
+
+def test_a_calibration_does_not_mind_spots_that_are_far_off() -> None:
+    rng = np.random.default_rng(0)
+    scores = np.concatenate((rng.normal(0, 2, 200), -20 * rng.random(150)))
+    right = rng.random(350) < state(scores, (-1.0, 1.0))
+    found = [
+        ((Span(0, 1),) if one else (), (Spot(0, 1, score),))
+        for score, one in zip(scores.tolist(), right.tolist(), strict=True)
+    ]
+    assert fit_calibration(found) == pytest.approx((-1.0, 1.0), abs=0.2)
 
 
 def test_a_clip_is_cut_to_the_time_that_hands_are_up() -> None:

@@ -26,6 +26,7 @@ from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign
 NAN = float("nan")
 OVERLAP = 0.3  # temporal IoU with a better spot above which one is the same place
 RIGHT = 0.5  # temporal IoU with a sign of the query from which a spot is right
+RIDGE = 0.01  # what keeps a calibration finite, and no more: one of 1 halves its slope where scores have a long tail
 TEMPO = 2.0  # a sign is at most so many times as fast as another of its kind, or as slow
 
 Query = str | tuple[Poses, ...]  # a word, or examples of one sign
@@ -126,7 +127,7 @@ def fit_calibration(found: Sequence[Found]) -> tuple[float, float]:
     Args:
         found: Of every query and video, as `spot` gives them, with as many spots as one means to look at.
     Raises:
-        InputError: All of the spots are right, or none.
+        InputError: All of the spots are right, or none, or those that score higher are so less often.
     """
     spots = [one for _, some in found for one in some]
     right = np.array([is_right(one, signs) for signs, some in found for one in some], bool)
@@ -134,7 +135,9 @@ def fit_calibration(found: Sequence[Found]) -> tuple[float, float]:
         raise InputError(
             f"{int(right.sum())} of {len(right)} spots are right: a calibration is learned from both kinds"
         )
-    first, second = fit_weights(np.array([[one.score] for one in spots], float), right, ridge=1.0)
+    first, second = fit_weights(np.array([[one.score] for one in spots], float), right, ridge=RIDGE)
+    if second <= 0:
+        raise InputError(f"of {len(right)} spots those that score higher are right less often: nothing can be stated")
     return first, second
 
 

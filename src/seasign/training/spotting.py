@@ -35,7 +35,7 @@ from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.models.spotter import TEMPERATURE, Seen, Shape, Spotter, pad
 from seasign.models.spotter_inputs import Inputs, PoseSpotter, look, places
 from seasign.segmentation import find_sign
-from seasign.spotting import Spot, iou, rank
+from seasign.spotting import RIDGE, Spot, iou, rank
 from seasign.training import augmentation
 from seasign.training.concatenation import Joining, concatenate
 from seasign.training.loop import Loss, gather, load, share
@@ -312,7 +312,7 @@ class SpottingTask:
                 right.append(bool(near >= 0.5) if self._known else pair.present)
         base = slope = math.nan
         if any(right) and not all(right):
-            base, slope = fit_weights(np.array(evidence)[:, None], np.array(right), ridge=1.0)
+            base, slope = fit_weights(np.array(evidence)[:, None], np.array(right), ridge=RIDGE)
         calibration = (base, slope) if slope > 0 else (math.nan, math.nan)
         return replace(self.model.inputs, threshold=threshold, calibration=calibration)
 

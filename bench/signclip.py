@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from results import record
 
+from seasign.models.batches import in_batches
 from seasign.models.signclip import Shape, SignClip
-from seasign.models.signclip_embedder import Inputs, in_batches
+from seasign.models.signclip_embedder import Inputs
 from seasign.models.signclip_onnx import OnnxTowers, export
 
 CLIPS, TEXTS = 96, 96  # how many of each

@@ -29,9 +29,10 @@ from seasign import checkpoints
 from seasign.corpora import traduttore
 from seasign.corpora.clips import Clip
 from seasign.metrics.retrieval import evaluate_retrieval
+from seasign.models.batches import in_batches
 from seasign.models.features import LEGS, hide, normalize_shoulders, select
 from seasign.models.pose_descriptor import PoseDescriptor
-from seasign.models.signclip_embedder import LAYOUTS, SignClipEmbedder, in_batches
+from seasign.models.signclip_embedder import LAYOUTS, SignClipEmbedder
 from seasign.recognition import shots
 from seasign.training import train
 from seasign.types import Sign

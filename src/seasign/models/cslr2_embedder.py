@@ -16,12 +16,11 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from seasign.models.body_parts import parts_of
-from seasign.models.features import HANDS, SHOULDERS, SIDES, from_wrists, normalize_shoulders, resample, select
+from seasign.models.features import ARMS, HANDS, SHOULDERS, from_wrists, normalize_shoulders, resample, select
 from seasign.models.gloss_text import GlossText, words
 from seasign.models.sentence_text import SentenceText
 from seasign.types import Embeddings, InputError, InputWarning, Poses, Sign, WindowFeatures
 
-ARMS = tuple(f"POSE_LANDMARKS.{side}_{joint}" for joint in ("ELBOW", "WRIST") for side in SIDES)
 LANDMARKS = ("POSE_LANDMARKS.NOSE", *SHOULDERS, *ARMS, *HANDS)
 PART, MARGIN = 250, 12  # windows that see each other, 20 s at the published pace, and more on both sides of them
 TOGETHER = 4  # parts that are encoded in one call

@@ -6,22 +6,32 @@ network fills it in at last. Every step keeps the number and order of the landma
 
 import json
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from importlib.resources import files
+from math import floor
 
 import numpy as np
 from jaxtyping import Float32, Int
 
 from seasign.formats import pose
-from seasign.types import InputError, InputWarning, Poses
+from seasign.types import InputError, InputWarning, Poses, Sign
 
 SIDES = ("LEFT", "RIGHT")
 BODY = tuple(f"POSE_LANDMARKS.{point}" for point in pose.BODY)  # MediaPipe Holistic's, in its order
 HANDS = tuple(f"{side}_HAND_LANDMARKS.{point}" for side in SIDES for point in pose.HAND)
+CONTOURS = (  # the face landmarks on MediaPipe's contours: eyes, brows, lips and outline
+    "0 7 10 13 14 17 21 33 37 39 40 46 52 53 54 55 58 61 63 65 66 67 70 78 80 81 82 84 87 88 91 93 95 103 105 107 "
+    "109 127 132 133 136 144 145 146 148 149 150 152 153 154 155 157 158 159 160 161 162 163 172 173 176 178 181 "
+    "185 191 234 246 249 251 263 267 269 270 276 282 283 284 285 288 291 293 295 296 297 300 308 310 311 312 314 "
+    "317 318 321 323 324 332 334 336 338 356 361 362 365 373 374 375 377 378 379 380 381 382 384 385 386 387 388 "
+    "389 390 397 398 400 402 405 409 415 454 466"
+)
+FACE = tuple(f"FACE_LANDMARKS.{number}" for number in CONTOURS.split())
 FINGERS = ("INDEX_FINGER", "MIDDLE_FINGER", "PINKY")
 SHOULDERS = ("POSE_LANDMARKS.RIGHT_SHOULDER", "POSE_LANDMARKS.LEFT_SHOULDER")
+ARMS = tuple(f"POSE_LANDMARKS.{side}_{joint}" for joint in ("ELBOW", "WRIST") for side in SIDES)
 HIPS = ("POSE_LANDMARKS.LEFT_HIP", "POSE_LANDMARKS.RIGHT_HIP")
 LEGS = tuple(f"POSE_LANDMARKS.{side}_{joint}" for joint in ("KNEE", "ANKLE", "HEEL", "FOOT_INDEX") for side in SIDES)
 SMALLEST = 5.0  # pixels between shoulders; less is no pixels
@@ -95,6 +105,37 @@ def check_unit(xyz: Float32[np.ndarray, "frames landmarks 3"], body: Body) -> No
             InputWarning,
             stacklevel=3,
         )
+
+
+def frame_ranges(signs: Sequence[Sign], poses: Poses) -> list[tuple[int, int]]:
+    """The frames of every sign, first .. stop - 1: those that begin within its span, at least one.
+
+    Source: SEA (arXiv:2512.08094) takes int(start * fps) .. int(end * fps).
+    """
+    last = len(poses.xyz) - 1
+    starts = [min(max(0, floor(sign.start * poses.fps + 1e-6)), last) for sign in signs]
+    stops = [floor(sign.end * poses.fps + 1e-6) for sign in signs]
+    return [(start, min(max(stop, start + 1), last + 1)) for start, stop in zip(starts, stops, strict=True)]
+
+
+def in_widths(
+    xyz: Float32[np.ndarray, "frames landmarks 3"], landmarks: Sequence[str], ranges: Sequence[tuple[int, int]]
+) -> Iterator[Float32[np.ndarray, "_ landmarks 3"]]:
+    """The frames of each range, from the middle of the shoulders, in their distance.
+
+    Every range is measured by its own shoulders; where it never shows both, by those of all frames.
+
+    Raises:
+        InputError: As `check_unit`, of all frames.
+    Warns:
+        InputWarning: As `check_unit`.
+    """
+    whole = measure(xyz, landmarks)
+    check_unit(xyz, whole)
+    for first, stop in ranges:
+        own = measure(xyz[first:stop], landmarks)
+        middle, width = own if own[1] > 0 else whole
+        yield (xyz[first:stop] - middle) / np.float32(width)
 
 
 def normalize_shoulders(poses: Poses) -> Poses:

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from seasign.models.features import HANDS, SHOULDERS, SIDES, check_unit, measure
-from seasign.models.signclip_embedder import frames_of
+from seasign.models.features import ARMS, HANDS, SHOULDERS, SIDES, frame_ranges, in_widths
 from seasign.types import Embeddings, InputError, Poses, Sign
 
-ARMS = tuple(f"POSE_LANDMARKS.{side}_{joint}" for joint in ("ELBOW", "WRIST") for side in SIDES)
 LANDMARKS = (*SHOULDERS, *ARMS, *HANDS)
 WRISTS = [LANDMARKS.index(f"POSE_LANDMARKS.{side}_WRIST") for side in SIDES]
 
@@ -63,13 +61,9 @@ class PoseDescriptor:
                 f"the poses have no {lacking[0]}: estimate them with MediaPipe Holistic, arms and hands with it"
             )
         xyz = poses.xyz[:, [poses.landmarks.index(name) for name in LANDMARKS]] * np.array([1, 1, 0], np.float32)
-        whole = measure(xyz, LANDMARKS)
-        check_unit(xyz, whole)
         vectors = np.zeros((len(signs), self.frames * 2 * (len(ARMS) + len(HANDS))), np.float32)
-        for row, (first, stop) in zip(vectors, frames_of(signs, poses), strict=True):
-            own = measure(xyz[first:stop], LANDMARKS)
-            middle, width = own if own[1] > 0 else whole
-            row[:] = self._describe(((xyz[first:stop] - middle) / np.float32(width))[..., :2])
+        for row, clip in zip(vectors, in_widths(xyz, LANDMARKS, frame_ranges(signs, poses)), strict=True):
+            row[:] = self._describe(clip[..., :2])
         return Embeddings(vectors, self.space)
 
     def _describe(self, xy: Float32[np.ndarray, "frames landmarks 2"]) -> Float32[np.ndarray, " dimensions"]:

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from seasign.formats.disk import sha256
+from seasign.models.batches import in_batches
 from seasign.models.gloss_text import NOTE
-from seasign.models.signclip_embedder import in_batches
 from seasign.types import Embeddings, InputError, InputWarning, Poses, Sign
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")

@@ -5,35 +5,26 @@ Source: Jiang et al. 2024 (arXiv:2407.01264) and the authors' code, examples/MMP
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int
 
-from seasign.models.features import BODY, HANDS, LEGS, SHOULDERS, Body, check_unit, hide, measure, select
+from seasign.models.batches import in_batches
+from seasign.models.features import BODY, FACE, HANDS, LEGS, SHOULDERS, frame_ranges, hide, in_widths, select
 from seasign.types import Embeddings, InputError, InputWarning, Poses, Sign
 
-CONTOURS = (  # the face landmarks on MediaPipe's contours: eyes, brows, lips and outline
-    "0 7 10 13 14 17 21 33 37 39 40 46 52 53 54 55 58 61 63 65 66 67 70 78 80 81 82 84 87 88 91 93 95 103 105 107 "
-    "109 127 132 133 136 144 145 146 148 149 150 152 153 154 155 157 158 159 160 161 162 163 172 173 176 178 181 "
-    "185 191 234 246 249 251 263 267 269 270 276 282 283 284 285 288 291 293 295 296 297 300 308 310 311 312 314 "
-    "317 318 321 323 324 332 334 336 338 356 361 362 365 373 374 375 377 378 379 380 381 382 384 385 386 387 388 "
-    "389 390 397 398 400 402 405 409 415 454 466"
-)
-FACE = tuple(f"FACE_LANDMARKS.{number}" for number in CONTOURS.split())
-ARMS = tuple(name for name in BODY if name.endswith(("SHOULDER", "ELBOW", "WRIST", "HIP")))
+UPPER = tuple(name for name in BODY if name.endswith(("SHOULDER", "ELBOW", "WRIST", "HIP")))
 LAYOUTS = {  # landmarks in the order of the features; x, y and z of each
     "reduced-face": (*BODY, *FACE, *HANDS),  # 609 features: all released models
-    "arms-and-face": (*ARMS, *FACE, *HANDS),  # 534
+    "arms-and-face": (*UPPER, *FACE, *HANDS),  # 534
     "body-and-hands": (*BODY, *HANDS),  # 225
     "hands": HANDS,  # 126
     "right-hand": HANDS[21:],  # 63
 }
-PACKED = 4096  # frames, or tokens, that run at once
 
 SIGNED = frozenset(  # the languages of the released models, ISO 639-3; all text they have seen first was English
     "ase aed asf asq bfi bqn bzs cse csf csg csl csq dsl eso fse fsl gsg gss gss-cy icl ils ins ise jos jsl lls lsl "
@@ -118,7 +109,8 @@ class SignClipEmbedder:
     def signs(self, poses: Poses | None, signs: Sequence[Sign]) -> Embeddings:
         """One row per sign, of the frames within its span, at least one.
 
-        Every clip is normalized by its own shoulders, as published; where it never shows both, by those of all poses.
+        Every clip is normalized by its own shoulders, as published; where it never shows both, by those of all poses. A
+        missing landmark is 0 after that.
 
         Raises:
             InputError: There are no poses, a landmark is missing, no frame shows both shoulders, or the points are no
@@ -130,13 +122,10 @@ class SignClipEmbedder:
         if poses is None:
             raise InputError("SignCLIP looks at the signer, and there are only signs: give poses or a video")
         chosen = hide(select(poses, self.landmarks), LEGS)
-        whole = measure(chosen.xyz, chosen.landmarks)
-        check_unit(chosen.xyz, whole)
         columns = [chosen.landmarks.index(name) for name in self.inputs.landmarks]
         most, least, clips, long = self.inputs.max_frames, self.inputs.zero_pad_as_frames or 0, [], 0
-        for first, stop in frames_of(signs, poses):
-            own = measure(chosen.xyz[first:stop], chosen.landmarks)
-            clip = features(chosen.xyz[first:stop][:, columns], own if own[1] > 0 else whole)
+        for xyz in in_widths(chosen.xyz, chosen.landmarks, frame_ranges(signs, poses)):
+            clip = np.nan_to_num(xyz[:, columns]).reshape(len(xyz), -1)
             long += len(clip) > most
             clips.append(np.pad(clip[:most], ((0, max(0, least - len(clip))), (0, 0))))
         if long:
@@ -147,61 +136,6 @@ class SignClipEmbedder:
                 stacklevel=2,
             )
         return Embeddings(in_batches(self.towers.clip_vectors, clips), self.space, self.provenance)
-
-
-# Batches --------------------------------------------------------------------------------------------------------------
-
-
-def in_batches(
-    run: Callable[[np.ndarray, np.ndarray], np.ndarray], items: Sequence[np.ndarray]
-) -> Float32[np.ndarray, "items hidden"]:
-    """What `run` makes of items of any lengths, in their order: items of about one length run together."""
-    found: np.ndarray | None = None
-    for some in packed([len(item) for item in items]):
-        padded = np.zeros((len(some), len(items[some[0]]), *items[some[0]].shape[1:]), items[some[0]].dtype)
-        there = np.zeros(padded.shape[:2], bool)
-        for row, i in enumerate(some):
-            padded[row, : len(items[i])], there[row, : len(items[i])] = items[i], True
-        vectors = run(padded, there)
-        found = np.empty((len(items), vectors.shape[1]), np.float32) if found is None else found
-        found[some] = vectors
-    return np.empty((0, 0), np.float32) if found is None else found
-
-
-def packed(lengths: Sequence[int], most: int = PACKED) -> Iterator[list[int]]:
-    """Batches of indices, the longest item of each first: padded, a batch holds at most `most` steps, or one item.
-
-    Items of a batch differ in length by a tenth, or by two steps.
-    """
-    batch: list[int] = []
-    for i in np.argsort(lengths, kind="stable")[::-1].tolist():
-        longest = lengths[batch[0]] if batch else 0
-        if batch and (longest * (len(batch) + 1) > most or longest - lengths[i] > max(2, longest // 10)):
-            yield batch
-            batch = []
-        batch.append(i)
-    if batch:
-        yield batch
-
-
-# Signs -> features ----------------------------------------------------------------------------------------------------
-
-
-def frames_of(signs: Sequence[Sign], poses: Poses) -> list[tuple[int, int]]:
-    """The frames of every sign, first .. stop - 1: those that begin within its span, at least one.
-
-    Source: SEA (arXiv:2512.08094) takes int(start * fps) .. int(end * fps).
-    """
-    last = len(poses.xyz) - 1
-    starts = [min(max(0, floor(sign.start * poses.fps + 1e-6)), last) for sign in signs]
-    stops = [floor(sign.end * poses.fps + 1e-6) for sign in signs]
-    return [(start, min(max(stop, start + 1), last + 1)) for start, stop in zip(starts, stops, strict=True)]
-
-
-def features(xyz: Float32[np.ndarray, "frames landmarks 3"], body: Body) -> Float32[np.ndarray, "frames features"]:
-    """x, y, z of every landmark, from the middle of the shoulders, in their distance; 0 where one is missing."""
-    found = (xyz - body[0]) / np.float32(body[1])
-    return np.nan_to_num(found).reshape(len(xyz), -1)
 
 
 # Words -> tokens ------------------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int
 
-from seasign.models.features import HANDS, SHOULDERS, SIDES, check_unit, measure, resample
-from seasign.models.pose_descriptor import ARMS, LANDMARKS
+from seasign.models.features import ARMS, HANDS, SHOULDERS, SIDES, check_unit, measure, resample
+from seasign.models.pose_descriptor import LANDMARKS
 from seasign.spotting import Query, Spot, trim
 from seasign.types import InputError, Poses
 

@@ -9,8 +9,7 @@ from fractions import Fraction
 import numpy as np
 from jaxtyping import Bool, Float
 
-from seasign.models.features import HANDS, SHOULDERS, SIDES, resample
-from seasign.models.signclip_embedder import FACE
+from seasign.models.features import FACE, HANDS, SHOULDERS, SIDES, resample
 from seasign.types import InputError, Poses
 
 STRETCH = 0.25  # seconds: how long a hand stays unseen, on average

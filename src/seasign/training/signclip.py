@@ -30,6 +30,7 @@ from seasign.corpora.clips import Clip, digest, read_manifest
 from seasign.corpora.recordings import PARTS, Part, divide
 from seasign.formats.disk import sha256
 from seasign.metrics import evaluate_retrieval
+from seasign.models.batches import in_batches
 from seasign.models.features import LEGS, SHOULDERS, check_unit, hide, measure, normalize_shoulders, select
 from seasign.models.signclip import Head, Shape, SignClip
 from seasign.models.signclip_embedder import (
@@ -37,7 +38,6 @@ from seasign.models.signclip_embedder import (
     Inputs,
     SignClipEmbedder,
     Words,
-    in_batches,
     prompt,
     read_vocabulary,
 )

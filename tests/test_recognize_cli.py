@@ -382,6 +382,20 @@ def test_glosses_are_scored_by_words_and_by_time(scored, monkeypatch):
     assert [line[:16].rstrip() for line in said.splitlines()[2:5]] == ["bag IoU", "temporal IoU", "F1@0.10"]
 
 
+def test_a_sign_counts_once_and_what_does_not_count_is_said(scored):
+    seasign.write(scored / "said.vtt", [seasign.Cue(0, 3, "One."), seasign.Cue(0, 4.4, "The same and more.")])
+    table = (scored / "true.csv").read_text()
+    (scored / "true.csv").write_text(table.replace("go", ""))
+    given = ["evaluate-glosses", scored / "true.csv", scored / "found.csv", "--sentences", scored / "said.vtt"]
+    result = run(*given)
+    assert result.stdout.splitlines()[:3] == [
+        "signs            2 in 1 sentence, words by identity",
+        "not scored       2 of 4 signs of true.csv: in no sentence that is scored",
+        "not scored       2 of 4 signs of found.csv: in no sentence that is scored",
+    ]
+    assert "true.csv: 1 of 4 signs have no gloss: each counts as wrong\n" in result.stderr
+
+
 def test_tiers_that_are_scored_are_named_and_those_that_lack_are_chosen_by_their_option(scored):
     signs = seasign.read_signs(scored / "true.csv")
     seasign.write(scored / "true.eaf", {"SIGN": signs, "TALK": seasign.read_cues(scored / "said.vtt").cues})

@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -22,7 +23,7 @@ from seasign.models.cslr2_onnx import OnnxCslr2, export
 from seasign.models.wordnet import wordnet
 from seasign.recognition import Decode, Reading, Walk, find_alternatives, guess_words, read_guesses
 from seasign.segmentation import in_video
-from seasign.types import Embeddings, InputError, Poses, Sign, Span, WindowFeatures
+from seasign.types import Embeddings, InputError, InputWarning, Poses, Sign, Span, WindowFeatures
 
 LEMMATIZERS: dict[str, Lemmatizer] = {"identity": identity, "wordnet": wordnet}
 
@@ -186,8 +187,12 @@ def evaluate_glosses(
         with _choosing(option):
             signs = sorted(seasign.read_signs(path, tier), key=lambda sign: sign.start)
         tiers += [f"{tier} of {path.name}"] if path.suffix.lower() in TIERS else []
-        if signs and not any(sign.gloss for sign in signs):
+        bare = sum(not sign.gloss for sign in signs)
+        if signs and bare == len(signs):
             raise InputError(f"{path}: none of {len(signs)} signs has a gloss: there is nothing to compare")
+        if bare:
+            message = f"{path}: {bare} of {len(signs)} signs have no gloss: each counts as wrong"
+            warnings.warn(message, InputWarning, stacklevel=2)
         sides.append(signs)
     if not sides[0]:
         raise InputError(f"{reference}: holds no signs: there is nothing to compare with")
@@ -195,27 +200,30 @@ def evaluate_glosses(
     if sentences:
         with _choosing("--sentence-tier"):
             spans = seasign.read_cues(sentences, sentence_tier).cues
-        cut = sum(any(span.start <= sign.middle < span.end for span in spans) for sign in sides[0])
-        if not cut:
-            raise InputError(f"{sentences}: none of its sentences holds a sign of {reference}: are they of one video?")
     with _naming(synonyms or reference):
         meant = close(bobsl.read_synonyms(synonyms)) if synonyms else {}
     lemmatize = LEMMATIZERS[lemmatizer]
-    true, found = [[[one for one in side if it.start <= one.middle < it.end] for it in spans] for side in sides]
+    true, found = (_by_sentence(side, spans) for side in sides)
+    if not any(true):
+        raise InputError(
+            f"{sentences or reference}: none of its sentences holds a sign of {reference}: are they of one video?"
+        )
     scores = seasign.evaluate_glosses(true, found, meant, lemmatize=lemmatize)
     cells = [[paint(of, it, lemmatize=lemmatize) for of, it in zip(side, spans, strict=True)] for side in (true, found)]
     frames = evaluate_frames(cells[0], cells[1], meant)
-    outside = len(sides[1]) - sum(map(len, found))
+    scored = [(own, others) for own, others in zip(true, found, strict=True) if own]
+    outside = [len(side) - sum(len(pair[n]) for pair in scored) for n, side in enumerate(sides)]
     table = scores.as_json() | {"frame_accuracy": frames.accuracy if frames.annotated else None}
     if as_json:
-        click.echo(json.dumps(table | {"not_scored": outside}))
+        click.echo(json.dumps(table | {"not_scored": outside[1], "not_scored_reference": outside[0]}))
         return
     within = f"{scores.sentences} sentence{'s' * (scores.sentences != 1)}"
     click.echo(f"signs            {scores.signs} in {within}, words by {scores.lemmatizer}")
     if tiers:
         click.echo(f"tiers            {' and '.join(tiers)}")
-    if outside:
-        click.echo(f"not scored       {outside} of {len(sides[1])} signs of {estimate.name}: in none of the sentences")
+    for path, side, count in zip((reference, estimate), sides, outside, strict=True):
+        if count:
+            click.echo(f"not scored       {count} of {len(side)} signs of {path.name}: in no sentence that is scored")
     for name, value in table.items():
         if name not in ("sentences", "signs", "lemmatizer"):
             click.echo(f"{NAMES.get(name, name.replace('_', ' ')):16} {'-' if value is None else f'{value:.1f} %'}")
@@ -224,6 +232,16 @@ def evaluate_glosses(
 NAMES = {"wer": "WER", "bag_iou": "bag IoU", "temporal_iou": "temporal IoU"} | {
     f"f1@{overlap:.2f}": f"F1@{overlap:.2f}" for overlap in OVERLAPS
 }
+
+
+def _by_sentence(signs: Sequence[Sign], sentences: Sequence[Span]) -> list[list[Sign]]:
+    """The signs whose middle each sentence holds; of sentences that overlap, the first has it."""
+    cut: list[list[Sign]] = [[] for _ in sentences]
+    for sign in signs:
+        holding = (number for number, one in enumerate(sentences) if one.start <= sign.middle < one.end)
+        if (number := next(holding, None)) is not None:
+            cut[number].append(sign)
+    return cut
 
 
 @contextmanager

@@ -17,6 +17,8 @@ import seasign  # noqa: E402
 from commands import run  # noqa: E402
 from seasign.cli.recognize import LEMMATIZERS  # noqa: E402
 from seasign.formats.eaf import LINGUISTIC_TYPE  # noqa: E402
+from seasign.formats.npz import read_embeddings  # noqa: E402
+from seasign.metrics.retrieval import evaluate_sentences  # noqa: E402
 from seasign.models.cslr2 import Cslr2  # noqa: E402
 from seasign.models.cslr2_embedder import Inputs  # noqa: E402
 from seasign.models.sentence_text import SentenceText  # noqa: E402
@@ -310,6 +312,31 @@ def test_glosses_that_are_recognized_say_where_cues_belong(features):
     assert "by gloss-text" in result.stdout
     assert found["glosses"] > 80
     assert found["glosses"] > found["time"] + 10
+
+
+def test_sentences_find_their_clips_and_clips_their_sentences(folder):
+    """By the commands that serve every space, and as CSLR2 counts."""
+    texts = ["A house.", "A tree.", "House and tree, thank you."]
+    spans = [(0.2, 1.4), (1.6, 2.8), (3.0, 5.8)]
+    seasign.write(folder / "said.vtt", [seasign.Cue(*span, text) for span, text in zip(spans, texts, strict=True)])
+    seasign.write(folder / "said.csv", [seasign.Sign(*span, text) for span, text in zip(spans, texts, strict=True)])
+    embedder = ("--embedder", f"cslr2:{folder / 'model'}")
+    for command, given in ("embed-text", []), ("embed-signs", [folder / "signer.npz", "--signs", folder / "said.csv"]):
+        what = given or [folder / "said.vtt"]
+        result = run(command, *what, *embedder, "-o", folder / f"{command}.npz")
+        assert result.exit_code == 0, result.stderr
+    said, clips = (read_embeddings(folder / f"embed-{kind}.npz")[0] for kind in ("text", "signs"))
+    scores = seasign.compare(said, clips)
+    found = json.loads(
+        run("evaluate-retrieval", folder / "embed-text.npz", folder / "embed-signs.npz", "--json").stdout
+    )
+    for way, counted in zip(("text_to_sign", "sign_to_text"), evaluate_sentences(scores), strict=True):
+        assert 100 * found[way]["recall"][0] == pytest.approx(counted.recall[0])
+        assert found[way]["median_rank"] == counted.median_rank
+    hits = json.loads(run("search", folder / "embed-signs.npz", texts[2], *embedder, "--json").stdout)["hits"]
+    assert [hit["row"] - 1 for hit in hits] == (-scores[2]).argsort().tolist()
+    other = run("search", folder / "embed-signs.npz", texts[2], "--embedder", "gloss-text")
+    assert "cannot compare" in other.stderr
 
 
 def test_the_aligner_takes_several_embedders_as_one(folder):

@@ -15,19 +15,9 @@ from transformers import MT5ForConditionalGeneration  # noqa: E402
 
 from seasign.models import pose_encoder  # noqa: E402
 from seasign.models.frame_tokens import PartTokens  # noqa: E402
-from seasign.models.sigma import (  # noqa: E402
-    Meeting,
-    Seen,
-    Shape,
-    Sigma,
-    contrast,
-    narrow,
-    pool,
-    run,
-    untie,
-    word_scores,
-    words_of,
-)
+from seasign.models.mt5 import narrow, untie  # noqa: E402
+from seasign.models.sigma import Meeting, Seen, Shape, Sigma, run  # noqa: E402
+from seasign.models.sigma_alignment import contrast, pool, word_scores, words_of  # noqa: E402
 from seasign.models.sigma_translator import Inputs  # noqa: E402
 from seasign.types import InputError  # noqa: E402
 

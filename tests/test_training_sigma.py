@@ -17,21 +17,15 @@ import seasign  # noqa: E402
 import tiny_sigma  # noqa: E402
 from commands import run_together  # noqa: E402
 from seasign import checkpoints  # noqa: E402
+from seasign.corpora import traduttore  # noqa: E402
 from seasign.formats.coco import COCO_WHOLEBODY  # noqa: E402
 from seasign.models.sigma_translator import SigmaTranslator, in_unit, spread, units_of  # noqa: E402
 from seasign.training import sigma, sigma_finetune, train  # noqa: E402
+from seasign.training.concatenation import concatenate  # noqa: E402
 from seasign.training.recipe import Loop, build, read_table  # noqa: E402
-from seasign.training.sigma import (  # noqa: E402
-    OBJECTIVES,
-    Batch,
-    Data,
-    Joined,
-    Met,
-    Objective,
-    Recipe,
-    losses,
-    make_network,
-)
+from seasign.training.sigma import OBJECTIVES, Batch, Met, Objective, Recipe, losses  # noqa: E402
+from seasign.training.sigma_corpus import Corpus, Data, Example, Joined  # noqa: E402
+from seasign.training.sigma_network import make_network, see  # noqa: E402
 from seasign.types import InputError, InputWarning, Poses  # noqa: E402
 from test_corpora_uni_sign import kept, packed  # noqa: E402
 from test_training_cslr2 import WORDS, write_corpus  # noqa: E402
@@ -97,8 +91,8 @@ def batch(folder) -> Batch:
     looked = []
     for text in texts:
         chosen = [made.corpus.by_word["train"][word][0] for word in text.split()]
-        poses = sigma.concatenate(chosen, 0, joining=replace(made.corpus.joined, phrase=(3, 3)))[0]
-        looked.append(sigma.see(made.network, sigma.Example(text, lambda poses=poses: poses, text), rng))
+        poses = concatenate(chosen, 0, joining=replace(made.corpus.joined, phrase=(3, 3)))[0]
+        looked.append(see(made.network, Example(text, lambda poses=poses: poses, text), rng))
     return made.stacked(looked, texts)
 
 
@@ -324,7 +318,7 @@ def test_frames_are_drawn_in_training_and_spread_evenly_otherwise():
 )
 def test_poses_are_measured_in_what_a_network_learned_from_where_the_size_of_the_picture_is_known(provenance, units):
     xyz = np.float32([[[640, 180, 64], [np.nan] * 3]])
-    poses = Poses(xyz, np.ones((1, 2), np.float32), sigma.traduttore.FPS, ("A.b", "C.d"), provenance)
+    poses = Poses(xyz, np.ones((1, 2), np.float32), traduttore.FPS, ("A.b", "C.d"), provenance)
     assert units_of(poses) == units
     assert in_unit(poses, units[0]) is poses
     for unit, expected in {"shares": (0.5, 0.25, 0.05), "pixels": (640 * 1280, 180 * 720, 64 * 1280)}.items():
@@ -339,16 +333,16 @@ def test_poses_are_measured_in_what_a_network_learned_from_where_the_size_of_the
 
 def test_few_examples_are_few_and_come_often(folder):
     data = Data(traduttore=folder / "corpus", valid_signers=("block 1",), test_signers=("block 2",))
-    corpus = sigma.Corpus(replace(data, examples=2, repeat=5), None, 0)
+    corpus = Corpus(replace(data, examples=2, repeat=5), None, 0)
     assert sorted(example.text for example in corpus.train) == sorted(WORDS * 2)
     assert len(corpus) == 30
     assert corpus.draw(7, np.random.default_rng(0)).name == corpus.train[1].name
-    assert {len(sigma.Corpus(data, None, 0).train), len(corpus.valid), len(corpus.test)} == {12}
+    assert {len(Corpus(data, None, 0).train), len(corpus.valid), len(corpus.test)} == {12}
 
 
 def write_clip(path, frames=6, landmarks=COCO_WHOLEBODY):
     xyz = np.random.default_rng(frames).uniform(0, 100, (frames, len(landmarks), 3)).astype(np.float32)
-    seasign.write(path, Poses(xyz, np.ones(xyz.shape[:2], np.float32), sigma.traduttore.FPS, landmarks))
+    seasign.write(path, Poses(xyz, np.ones(xyz.shape[:2], np.float32), traduttore.FPS, landmarks))
 
 
 @pytest.fixture
@@ -403,10 +397,8 @@ def test_poses_without_the_landmarks_are_refused_in_a_line(manifest):
 
 
 def test_an_empty_text_is_refused_in_a_line(folder, monkeypatch):
-    clips = [
-        replace(clip, text=" ") if clip.text == "go" else clip for clip in sigma.traduttore.read(folder / "corpus")
-    ]
-    monkeypatch.setattr(sigma.traduttore, "read", lambda path: tuple(clips))
+    clips = [replace(clip, text=" ") if clip.text == "go" else clip for clip in traduttore.read(folder / "corpus")]
+    monkeypatch.setattr(traduttore, "read", lambda path: tuple(clips))
     with pytest.raises(InputError, match=r"^go/0: its text is empty: write what it says, or take the clip out$"):
         task(folder)
 
@@ -448,7 +440,8 @@ def test_what_cannot_be_is_refused(folder, tmp_path):
 def test_an_mt5_in_a_folder_is_what_is_started_from(folder, tmp_path):
     from transformers import MT5ForConditionalGeneration
 
-    from seasign.models.sigma import Shape, untie
+    from seasign.models.mt5 import untie
+    from seasign.models.sigma import Shape
     from seasign.models.sigma_words import Pieces
 
     pieces = Pieces.learn([*WORDS, "Translate sign language video to English: "], 60)
@@ -521,7 +514,7 @@ def test_pre_trained_it_names_signs(folder, pretrained):
     assert trained.metrics["per_instance"] > 60  # a third by chance
     found = checkpoints.load_translator(trained.checkpoint)
     assert isinstance(found, SigmaTranslator)
-    clips = [clip for clip in sigma.traduttore.read(folder / "corpus") if clip.signer == "block 2"]
+    clips = [clip for clip in traduttore.read(folder / "corpus") if clip.signer == "block 2"]
     with pytest.warns(InputWarning, match="nothing of the face"):
         said = found.translate([clip.read() for clip in clips])
     assert np.mean([one.text == clip.text for one, clip in zip(said, clips, strict=True)]) > 0.6
@@ -579,7 +572,7 @@ def test_a_published_file_of_labels_is_learned_from_and_the_network_knows_that_i
     made, _ = make_network(None, before, ["heavy rain"], units_of(known))
     assert made.inputs.unit == "shares"
     with pytest.raises(InputError, match="leaves no clip to learn from, or none to measure on"):
-        sigma.Corpus(
+        Corpus(
             Data(
                 labels=tmp_path / "labels.train.gz",
                 valid_labels=tmp_path / "labels.dev.gz",

@@ -8,7 +8,9 @@ import torch
 
 from seasign.training import loop, sigma
 from seasign.training.recipe import Loop
-from seasign.training.sigma import Data, Joined, Network, Objective, Recipe
+from seasign.training.sigma import Objective, Recipe
+from seasign.training.sigma_corpus import Data, Joined
+from seasign.training.sigma_network import Network
 
 SMALL = Network(
     vocabulary=60, width=16, key=8, heads=2, inner=24, layers=2, decoder_layers=1, dropout=0.0, fused=1,

@@ -22,6 +22,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from seasign.models import frame_tokens
 from seasign.models.frame_tokens import FrameTokens, Looked
+from seasign.models.mt5 import untie
 from seasign.models.pose_encoder import stack
 from seasign.models.sigma_translator import Inputs
 from seasign.models.sigma_words import END, PAD
@@ -30,12 +31,7 @@ from seasign.types import InputError, Poses
 
 TEMPERATURE = 0.07  # of whole clips and sentences, at first
 SHARPEST = log(100)  # of the learned scale, as in CLIP (arXiv:2103.00020)
-SOFT = 10.0  # targets of the released "KLLoss": a softmax of ten times what is right
 TIED = ("mt5.encoder.embed_tokens.weight", "mt5.decoder.embed_tokens.weight")  # the same as mt5.shared.weight
-
-Row = Literal["max", "average", "top-third", "softmax"]
-Score = Literal["sum", "average", "logsumexp", "softmax", "var"]
-
 
 NAMES = {  # of what a `Shape` says -> in the config of an mT5
     "width": "d_model", "key": "d_kv", "heads": "num_heads", "inner": "d_ff", "layers": "num_layers",
@@ -90,33 +86,6 @@ class Shape:
             if found != wanted:
                 raise InputError(f"its {name} is {found}, where in an mT5 it is {wanted}")
         return shape
-
-
-def untie(mt5: Any, head: Float[Tensor, "pieces width"] | None = None) -> Any:
-    """An mT5 whose last map is its own, not the table of its pieces, as the published ones have it.
-
-    transformers 5 ties both whatever a config says, and passes over the map that published files bring.
-
-    Args:
-        head: That map; None: a new one.
-    """
-    pieces, width = mt5.shared.weight.shape
-    mt5.config.tie_word_embeddings = False
-    mt5.lm_head = nn.Linear(width, pieces, bias=False)
-    if head is None:
-        nn.init.normal_(mt5.lm_head.weight, std=width**-0.5)
-    else:
-        mt5.lm_head.weight = nn.Parameter(head.float())
-    return mt5
-
-
-def narrow(mt5: Any, kept: Sequence[int]) -> Any:
-    """An mT5 of these pieces alone, in this order; of mT5-base's numbers, two thirds are of pieces."""
-    rows = torch.tensor(kept)
-    table = nn.Embedding(len(kept), mt5.shared.embedding_dim, _weight=mt5.shared.weight.detach()[rows])
-    mt5.shared = mt5.encoder.embed_tokens = mt5.decoder.embed_tokens = table
-    mt5.config.vocab_size = len(kept)
-    return untie(mt5, mt5.lm_head.weight.detach()[rows])
 
 
 class Seen(NamedTuple):
@@ -437,93 +406,3 @@ class Sigma(nn.Module):
             raise InputError(f"its settings make no Sigma ({error})") from None
         tied = {} if shared is None else {name: shared for name in TIED if name in model.state_dict()}
         return fit(model, {**tensors, **tied}, "in this Sigma it is")
-
-
-def pool(
-    values: Float[Tensor, "*rows parts"], there: Bool[Tensor, "#*rows parts"], how: Row | Score
-) -> Float[Tensor, "*rows"]:
-    """One number for the values that are there, of which there is one at least.
-
-    "top-third" is the mean of the greatest third, of one at least; "softmax" their mean, each weighted by its softmax.
-    "var" is the mean difference from the mean, as in the released code: 0, whatever the values, so that nothing can be
-    learned with it; recipes do not offer it.
-    """
-    there = there.expand(values.shape)
-    count = there.sum(dim=-1)
-    hidden = values.masked_fill(~there, -torch.inf)
-    if how == "max":
-        return hidden.amax(dim=-1)
-    if how == "logsumexp":
-        return hidden.logsumexp(dim=-1)
-    if how == "softmax":
-        return (hidden.softmax(dim=-1) * values).sum(dim=-1)
-    total = values.masked_fill(~there, 0).sum(dim=-1)
-    if how == "sum":
-        return total
-    if how == "average":
-        return total / count
-    if how == "var":
-        return (values - (total / count)[..., None]).masked_fill(~there, 0).sum(dim=-1) / count
-    most = (count // 3).clamp(min=1)
-    best = hidden.sort(dim=-1, descending=True).values
-    kept = torch.arange(values.shape[-1], device=values.device) < most[..., None]
-    return best.masked_fill(~kept, 0).sum(dim=-1) / most
-
-
-def word_scores(
-    vision: Float[Tensor, "clips frames width"],
-    text: Float[Tensor, "texts words width"],
-    frames_there: Bool[Tensor, "clips frames"],
-    words_there: Bool[Tensor, "texts words"],
-    *,
-    row: Row = "max",
-    score: Score = "softmax",
-) -> tuple[Float[Tensor, "clips texts"], Float[Tensor, "texts clips"]]:
-    """How well clips fit texts word by word: of clips for texts, and of texts for clips.
-
-    The cosines of all frames of a clip and all words of a text: by `row` every frame has one number for the words, by
-    `score` the clip one for its frames; the other way round for a text.
-
-    Source: Sigma, local alignment, all its strategies.
-    """
-    cosines = torch.einsum("cfd,twd->ctfw", *(nn.functional.normalize(one, dim=-1) for one in (vision, text)))
-    frames, words = frames_there[:, None, None], words_there[None, :, None]
-    of_clips = pool(pool(cosines, words, row), frames[:, :, 0], score)
-    of_texts = pool(pool(cosines.mT, frames, row), words[:, :, 0], score)
-    return of_clips, of_texts.T
-
-
-def words_of(
-    pieces: Float[Tensor, "texts pieces width"], words: Int[Tensor, "texts pieces"]
-) -> tuple[Float[Tensor, "texts words width"], Bool[Tensor, "texts words"]]:
-    """The mean of the pieces of every word, and which words are there: as many for every text, the rest are 0.
-
-    Args:
-        words: The word that each piece is of, from 0; -1 for none.
-    """
-    count = int(words.max()) + 1
-    own = nn.functional.one_hot(words.clamp(min=0), count) * (words >= 0)[..., None]
-    size = own.sum(dim=1)
-    total = torch.einsum("tpw,tpd->twd", own.to(pieces.dtype), pieces)
-    return total / size.clamp(min=1)[..., None], size > 0
-
-
-def contrast(
-    one: Float[Tensor, "rows columns"],
-    other: Float[Tensor, "columns rows"],
-    right: Bool[Tensor, "rows columns"],
-    *,
-    soft: bool = False,
-) -> Float[Tensor, ""]:
-    """Cross-entropy of what is right in every row, the mean of both directions.
-
-    Args:
-        right: Several in a row share it; the diagonal at least.
-        soft: Instead the divergence from a softmax of ten times what is right, as the released "KLLoss".
-    """
-    losses = []
-    for scores, wanted in (one, right.to(one.dtype)), (other, right.T.to(one.dtype)):
-        wanted = (SOFT * wanted).softmax(dim=1) if soft else wanted / wanted.sum(dim=1, keepdim=True)
-        known = torch.special.entr(wanted).sum(dim=1) if soft else 0.0
-        losses.append((-(wanted * scores.log_softmax(dim=1)).sum(dim=1) - known).mean())
-    return (losses[0] + losses[1]) / 2

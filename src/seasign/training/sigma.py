@@ -10,9 +10,8 @@ Half of HAL + SGT is what the released code takes, with its decoder frozen in ev
 never steps.
 """
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -24,108 +23,23 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.utils.data import DataLoader
 
-from seasign import checkpoints
-from seasign.corpora import traduttore, uni_sign
-from seasign.corpora.clips import Clip, digest, divide_named, read_manifest
-from seasign.corpora.recordings import Part
 from seasign.formats.disk import sha256
 from seasign.formats.tables import read_rows
-from seasign.formats.words import read_vocabulary
 from seasign.metrics.retrieval import evaluate_sentences
-from seasign.models import pose_encoder
-from seasign.models.cslr2_embedder import Cslr2Embedder
-from seasign.models.frame_tokens import Cslr2Tokens, FrameTokens, Looked, PartTokens, SignClipTokens
+from seasign.models.frame_tokens import Looked
 from seasign.models.pose_encoder import stack
-from seasign.models.sigma import (
-    SHARPEST,
-    Row,
-    Seen,
-    Shape,
-    Sigma,
-    contrast,
-    narrow,
-    untie,
-    word_scores,
-    words_of,
-)
-from seasign.models.sigma_translator import (
-    PREFIX,
-    SAID,
-    SQUEEZED,
-    Inputs,
-    SigmaTranslator,
-    Unit,
-    look,
-    units_of,
-)
-from seasign.models.sigma_words import PAD, Pieces, pad
-from seasign.models.signclip_embedder import SignClipEmbedder
-from seasign.recognition import shots
-from seasign.segmentation import find_sign
-from seasign.training.concatenation import Joining, concatenate
+from seasign.models.sigma import SHARPEST, Seen, Sigma
+from seasign.models.sigma_alignment import Row, contrast, word_scores, words_of
+from seasign.models.sigma_words import PAD, pad
 from seasign.training.cslr2 import text_number
 from seasign.training.loop import Loss, gather, load, share
-from seasign.training.recipe import Amount, Count, Counts, Loop, Positive, Share, Whole
-from seasign.types import InputError, InputWarning, Poses, Sign
+from seasign.training.recipe import Amount, Loop, Positive, Share
+from seasign.training.sigma_corpus import Corpus, Data, Joined
+from seasign.training.sigma_network import FILE, Network, make_network, see
+from seasign.types import InputError
 
 OBJECTIVES = ("global", "local", "matching", "language")
 Objectives = Literal["global", "local", "matching", "language"]
-FILE = "tokenizer.json"
-
-
-@dataclass(frozen=True)
-class Data:
-    """What there is to learn from: the table [data]. Of `traduttore`, `manifest` and `labels` one is given."""
-
-    traduttore: Path | None = None  # isolated signs; joined into sentences where there is a table [joined]
-    manifest: Path | None = None  # a table of clips, see `corpora.clips.read_manifest`
-    labels: Path | None = None  # a file of labels as Uni-Sign publishes them, see `corpora.uni_sign`; with the next two
-    valid_labels: Path | None = None  # another, to measure on
-    poses: Path | None = None  # the folder of their poses
-    valid: Share = 0.1  # of the clips, unless they or the next two name the parts; no signer is in two
-    valid_signers: tuple[str, ...] = ()  # or sessions: they are measured on,
-    test_signers: tuple[str, ...] = ()  # and they are kept out
-    examples: Count | None = None  # clips of every text that are learned from, at most
-    repeat: Count = 1  # times that each of them comes in an epoch
-    without: tuple[str, ...] = ()  # texts whose clips are kept out
-    pairs: Path | None = None  # a table `gloss,text` of sentences nobody signs here; see [loss] pairs
-    lexicon: Path | None = None  # words, one a line; those of several pieces or words are aligned as one
-    batch: Count = 16  # clips per process
-    workers: Whole = 0  # processes that prepare batches
-
-
-@dataclass(frozen=True)
-class Joined(Joining):
-    """Sentences made of isolated signs, drawn anew in every epoch: the table [joined]."""
-
-    sentences: Count = 512  # per epoch
-    signs: Counts = (3, 5)  # per sentence, all of them different
-    valid: Count = 100  # sentences that are measured on
-
-
-@dataclass(frozen=True)
-class Network:
-    """A new network: the table [network]. The defaults are the published ones, as far as weights are not read."""
-
-    mt5: Path | None = None  # a folder with an mT5, as Hugging Face writes it, and its sizes, up to `dropout`
-    trim: bool = False  # of its pieces only those that the texts need: two thirds of its numbers are of pieces
-    vocabulary: Count = 1000  # pieces, that are learned of the texts
-    width: Count = 768
-    key: Count = 64
-    heads: Count = 12
-    inner: Count = 2048
-    layers: Count = 12
-    decoder_layers: Count = 12
-    dropout: Share = 0.1
-    fused: Count = 3  # layers in which clips and texts meet, the last ones
-    language: str = "English"  # of the texts, as it is named before every clip
-    frames: Count = 256  # of a clip at most: drawn in training, evenly over it otherwise
-    pieces: Count = 50  # of a text at most
-    encoder: Path | None = None  # a SignCLIP or CSLR2 that looks at the frames; None: a new graph network, as follows
-    joint: Count = 64
-    spatial: tuple[Count, ...] = (64, 128, 256)
-    temporal: Count = 3
-    recompute: bool = False  # activations are computed twice: less memory, a third more time
 
 
 @dataclass(frozen=True)
@@ -162,15 +76,6 @@ class Recipe:
     licence: str | None = None  # of the weights: goes into the checkpoint, as do the next two
     trained_on: str | None = None
     citation: str | None = None
-
-
-class Example(NamedTuple):
-    """A clip, and what it says."""
-
-    name: str
-    poses: Callable[[], Poses]
-    text: str
-    glosses: str = ""  # parted by spaces; none are known
 
 
 class Batch(NamedTuple):
@@ -434,102 +339,6 @@ class SigmaTask:
         )
 
 
-class Corpus:
-    """Clips and what they say, in parts; no signer is in two. Poses in memory stay there."""
-
-    def __init__(self, data: Data, joined: Joined | None, seed: int) -> None:
-        self.joined, self.repeat = joined, data.repeat
-        if sum(source is not None for source in (data.traduttore, data.manifest, data.labels)) != 1:
-            raise InputError("[data]: expected one of traduttore, manifest and labels")
-        if joined is not None and data.traduttore is None:
-            raise InputError("[joined]: only the signs of traduttore are joined; leave it out")
-        parts, self.files = _read(data, seed)
-        self.parts = {part: sorted({str(clip.signer) for clip in some}) for part, some in parts.items()}
-        self.lexicon = () if data.lexicon is None else read_vocabulary(data.lexicon)
-        if data.examples is not None:
-            chosen = shots([clip.text for clip in parts["train"]], data.examples, seed).tolist()
-            parts["train"] = tuple(parts["train"][number] for number in chosen)
-        for clip in (clip for some in parts.values() for clip in some):
-            if not clip.text.strip():
-                raise InputError(f"{clip.name}: its text is empty: write what it says, or take the clip out")
-        self.by_word = {part: _by_word(some) for part, some in parts.items() if joined is not None}
-        self.train = tuple(map(_example, parts["train"]))
-        if joined is not None:
-            if joined.signs[1] > (fewest := min(len(self.by_word[part]) for part in ("train", "valid"))):
-                raise InputError(f"[joined] signs: {joined.signs[1]} different ones, of {fewest} words")
-            self.valid = self.sentences("valid", joined.valid, np.random.default_rng([seed, 0, 0]))
-        else:
-            self.valid = tuple(map(_example, parts["valid"]))
-        self.test = tuple(map(_example, parts["test"]))
-        self.units = units_of(self.valid[0].poses())
-        self.texts = sorted({text for clip in (*self.train, *self.valid) for text in (clip.text, clip.glosses) if text})
-
-    def __len__(self) -> int:
-        return self.joined.sentences if self.joined else len(self.train) * self.repeat
-
-    def draw(self, item: int, rng: np.random.Generator) -> Example:
-        """That one, or a new one where signs are joined."""
-        return self.join("train", rng) if self.joined else self.train[item % len(self.train)]
-
-    def sentences(self, part: Part, count: int, rng: np.random.Generator) -> tuple[Example, ...]:
-        """That many joined ones."""
-        return tuple(self.join(part, rng) for _ in range(count))
-
-    def join(self, part: Part, rng: np.random.Generator) -> Example:
-        """Some words, a clip of each, one after the other."""
-        assert self.joined is not None
-        low, high = self.joined.signs
-        words = rng.permutation(sorted(self.by_word[part]))[: rng.integers(low, high, endpoint=True)].tolist()
-        chosen = [self.by_word[part][word][rng.integers(len(self.by_word[part][word]))] for word in words]
-        poses, _ = concatenate(chosen, int(rng.integers(2**31)), joining=replace(self.joined, phrase=(high, high)))
-        said = " ".join(words)
-        return Example(f"joined: {said}", lambda: poses, said, " ".join(word.replace(" ", "-") for word in words))
-
-
-def _by_word(clips: Sequence[Clip]) -> dict[str, list[tuple[Poses, Sign]]]:
-    found: dict[str, list[tuple[Poses, Sign]]] = {}
-    for clip in clips:
-        poses = clip.read()
-        span = find_sign(poses)
-        found.setdefault(clip.text, []).append((poses, Sign(span.start, span.end, clip.text)))
-    return found
-
-
-def _example(clip: Clip) -> Example:
-    glosses = " ".join(clip.glosses) if isinstance(clip, uni_sign.LabelledClip) else ""
-    return Example(clip.name, clip.read, clip.text, glosses)
-
-
-def _read(data: Data, seed: int) -> tuple[dict[Part, tuple[Clip, ...]], dict[str, str]]:
-    """The clips in parts, and the SHA-256 of what lists them or holds them."""
-    clips: tuple[Clip, ...]
-    if data.traduttore is not None:
-        clips, files = traduttore.read(data.traduttore), sorted(data.traduttore.glob("*.npz"))
-    elif data.manifest is not None:
-        clips, files = read_manifest(data.manifest), [data.manifest]
-    else:
-        if data.labels is None or data.valid_labels is None or data.poses is None:
-            raise InputError("[data]: labels, valid_labels and poses: expected all three")
-        files = [data.labels, data.valid_labels]
-        clips = (
-            *uni_sign.read_clips(data.labels, data.poses, part="train"),
-            *uni_sign.read_clips(data.valid_labels, data.poses, part="valid"),
-        )
-    if unknown := sorted(set(data.without) - {clip.text for clip in clips}):
-        raise InputError(f"[data] without: no clip says {unknown[0]!r}")
-    clips = tuple(clip for clip in clips if clip.text not in data.without)
-    hashes = {path.name: sha256(path) for path in files}
-    if data.traduttore is None:
-        hashes["the clips in it"] = digest(clips)
-    if data.labels is not None:  # which name no signers
-        parts: dict[Part, tuple[Clip, ...]] = {"train": (), "valid": (), "test": ()}
-        parts |= {part: tuple(clip for clip in clips if clip.part == part) for part in parts}
-        if not (parts["train"] and parts["valid"]):
-            raise InputError("[data] without: leaves no clip to learn from, or none to measure on")
-        return parts, hashes
-    return divide_named(clips, data.valid_signers, data.test_signers, valid=data.valid, seed=seed), hashes
-
-
 def _read_pairs(path: Path) -> list[tuple[str, str]]:
     pairs = [
         (str(cells["gloss"]), str(cells["text"])) for _, cells in read_rows(path, ("gloss", "text"), ("gloss", "text"))
@@ -537,111 +346,6 @@ def _read_pairs(path: Path) -> list[tuple[str, str]]:
     if not pairs:
         raise InputError(f"{path}: holds no pairs of glosses and text")
     return pairs
-
-
-def see(network: Sigma, example: Example, rng: np.random.Generator | None = None, *, again: bool = False) -> Looked:
-    """As `sigma_translator.look`; that clips show one hand, or no face, is nothing to warn of.
-
-    Args:
-        again: What there is to warn of was said: processes that prepare batches begin every epoch without a memory.
-    """
-    with warnings.catch_warnings():
-        nothing = "the poses have no|none of .* hand|hardly any of the body|z varies"
-        warnings.filterwarnings("ignore", "" if again else nothing, InputWarning)
-        return look(network, example.poses(), example.name, rng)
-
-
-def make_network(
-    network: Network | None, start: Path | None, texts: Sequence[str], units: Sequence[Unit] = ("pixels",)
-) -> tuple[Sigma, Pieces]:
-    """The network of a recipe, new or as its checkpoint has it, and its tokenizer.
-
-    Args:
-        units: Of the poses that it is to learn from, their own first; what is started from keeps its own among them.
-
-    Raises:
-        InputError: Both are given, or neither; the tokenizer does not know the language of the texts; a file cannot be
-            used.
-    Warns:
-        InputWarning: The checkpoint learned from poses in none of these units; from here on it learns from the first.
-    """
-    if (network is None) == (start is None):
-        raise InputError("expected one of network and start")
-    if start is not None:
-        found = checkpoints.load(start if start.exists() else start.name)
-        if not isinstance(found, SigmaTranslator) or not isinstance(found.network, Sigma):
-            raise InputError(f"{start}: is no Sigma to go on from; name another encoder of frames in [network] encoder")
-        found.pieces.check(texts, found.language)
-        unit = found.network.inputs.unit or units[0]
-        if unit not in units:
-            message = f"{start}: learned from {SAID[unit]}, where these poses are in {SAID[units[0]]}"
-            warnings.warn(f"{message}: {SQUEEZED}", InputWarning, stacklevel=2)
-            unit = units[0]
-        found.network.inputs = replace(found.network.inputs, unit=unit)
-        return found.network, found.pieces
-    assert network is not None
-    prefix = PREFIX.format(language=network.language)
-    mt5 = None
-    if network.mt5 is not None:
-        pieces = Pieces.read(network.mt5, network.pieces)
-        mt5, shape = _read_mt5(network.mt5)
-        shape = replace(shape, fused=network.fused)
-        if network.trim:
-            pieces, kept = pieces.trim([*texts, prefix])
-            mt5, shape = narrow(mt5, kept), replace(shape, vocabulary=len(kept))
-        if len(pieces) > shape.vocabulary:
-            raise InputError(f"{network.mt5}: its tokenizer has {len(pieces)} pieces, the network {shape.vocabulary}")
-    else:
-        pieces = Pieces.learn([*texts, prefix], network.vocabulary, network.pieces)
-        names = ("width", "key", "heads", "inner", "layers", "decoder_layers", "dropout", "fused")
-        shape = Shape(vocabulary=len(pieces), **{name: getattr(network, name) for name in names})
-    pieces.check([*texts, prefix], network.language)
-    inputs = Inputs(network.language, tuple(pieces.ids(prefix, end=False)), network.frames, network.pieces, units[0])
-    made = Sigma(shape, _make_frames(network, shape), inputs, mt5)
-    if network.recompute:
-        made.recompute_activations()
-    return made, pieces
-
-
-def _make_frames(network: Network, shape: Shape) -> FrameTokens:
-    if network.encoder is None:
-        sizes = pose_encoder.Shape(network.joint, tuple(network.spatial), network.temporal, features=shape.width)
-        return PartTokens(sizes, recompute=network.recompute)
-    found = checkpoints.load(network.encoder if network.encoder.exists() else network.encoder.name)
-    if isinstance(found, SignClipEmbedder):
-        return SignClipTokens(found.towers)  # type: ignore[arg-type]
-    if isinstance(found, Cslr2Embedder):
-        return Cslr2Tokens(found.network)  # type: ignore[arg-type]
-    raise InputError(f"{network.encoder}: gives frames no vectors: name a SignCLIP or a CSLR2")
-
-
-def _read_mt5(folder: Path) -> tuple[Any, Shape]:
-    """The network of an mT5 in a folder, in 32 bits, and its sizes."""
-    from safetensors import SafetensorError
-    from transformers import MT5ForConditionalGeneration
-
-    try:
-        mt5: Any = MT5ForConditionalGeneration.from_pretrained(str(folder), local_files_only=True)
-        mt5 = mt5.float()
-        return untie(mt5, _read_head(folder, mt5.shared.weight)), Shape.of(mt5.config)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        line = str(error).partition("\n")[0]
-        raise InputError(f"{folder}: no mT5 that can be read ({line[:200]})") from None
-
-
-def _read_head(folder: Path, table: Float[Tensor, "pieces width"]) -> Float[Tensor, "pieces width"]:
-    """The last map of an mT5 in a folder; where the file brings none, the table of pieces is it."""
-    file = folder / "model.safetensors"
-    if file.is_file():
-        from safetensors import safe_open
-
-        with safe_open(file, "pt") as tensors:
-            head = tensors.get_tensor("lm_head.weight") if "lm_head.weight" in tensors.keys() else table  # noqa: SIM118
-    elif (file := folder / "pytorch_model.bin").is_file():
-        head = torch.load(file, map_location="cpu", weights_only=True, mmap=True).get("lm_head.weight", table)
-    else:
-        raise InputError(f"expected its weights in one file, model.safetensors or {file.name}")
-    return head.detach().clone()
 
 
 def _gathered(

@@ -26,7 +26,8 @@ from seasign.models.sigma_translator import SigmaTranslator, Work
 from seasign.models.sigma_words import PAD, pad
 from seasign.training.loop import Loss, load, share
 from seasign.training.recipe import Count, Loop, Share
-from seasign.training.sigma import FILE, Corpus, Data, Example, Joined, Network, make_network, see
+from seasign.training.sigma_corpus import Corpus, Data, Example, Joined
+from seasign.training.sigma_network import FILE, Network, make_network, see
 from seasign.types import InputError
 
 

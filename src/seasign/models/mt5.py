@@ -1,0 +1,67 @@
+"""mT5 as Sigma needs it of transformers: with a last map of its own, and of no more pieces than there is a use for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from transformers import MT5ForConditionalGeneration
+
+from seasign.types import InputError
+
+
+def read_mt5(folder: Path) -> Any:
+    """The network of an mT5 in a folder, as Hugging Face writes it, in 32 bits.
+
+    Raises:
+        InputError: There is none, or it cannot be read.
+    """
+    try:
+        mt5: Any = MT5ForConditionalGeneration.from_pretrained(str(folder), local_files_only=True)
+        return untie(mt5.float(), _read_head(folder, mt5.shared.weight))
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        line = str(error).partition("\n")[0]
+        raise InputError(f"{folder}: no mT5 that can be read ({line[:200]})") from None
+
+
+def _read_head(folder: Path, table: Float[Tensor, "pieces width"]) -> Float[Tensor, "pieces width"]:
+    """The last map of an mT5 in a folder; where the file brings none, the table of pieces is it."""
+    file = folder / "model.safetensors"
+    if file.is_file():
+        with safe_open(file, "pt") as tensors:
+            head = tensors.get_tensor("lm_head.weight") if "lm_head.weight" in tensors.keys() else table  # noqa: SIM118
+    elif (file := folder / "pytorch_model.bin").is_file():
+        head = torch.load(file, map_location="cpu", weights_only=True, mmap=True).get("lm_head.weight", table)
+    else:
+        raise InputError(f"expected its weights in one file, model.safetensors or {file.name}")
+    return head.detach().clone()
+
+
+def untie(mt5: Any, head: Float[Tensor, "pieces width"] | None = None) -> Any:
+    """An mT5 whose last map is its own, not the table of its pieces, as the published ones have it.
+
+    transformers 5 ties both whatever a config says, and passes over the map that published files bring.
+
+    Args:
+        head: That map; None: a new one.
+    """
+    pieces, width = mt5.shared.weight.shape
+    mt5.config.tie_word_embeddings = False
+    mt5.lm_head = nn.Linear(width, pieces, bias=False)
+    if head is None:
+        nn.init.normal_(mt5.lm_head.weight, std=width**-0.5)
+    else:
+        mt5.lm_head.weight = nn.Parameter(head.float())
+    return mt5
+
+
+def narrow(mt5: Any, kept: Sequence[int]) -> Any:
+    """An mT5 of these pieces alone, in this order; of mT5-base's numbers, two thirds are of pieces."""
+    rows = torch.tensor(kept)
+    table = nn.Embedding(len(kept), mt5.shared.embedding_dim, _weight=mt5.shared.weight.detach()[rows])
+    mt5.shared = mt5.encoder.embed_tokens = mt5.decoder.embed_tokens = table
+    mt5.config.vocab_size = len(kept)
+    return untie(mt5, mt5.lm_head.weight.detach()[rows])

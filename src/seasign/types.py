@@ -151,8 +151,8 @@ class Costs:
     window: int | None = 50  # how many signs nearest to a cue it may end on; None: all
     drop: float | None = 6.0  # per cue that gets no sign; None: every cue gets one
     skip: float | None = 12.0  # per second of signs left between two runs; None: runs leave no holes
-    hole: float | None = 8.0  # once, for signs left whose seconds then cost a sixth of `skip`; None: all cost the same
-    temperature: float = 0.4  # by how much more an alignment costs that is e times less likely; 0: only the best counts
+    hole: float | None = 8.0  # opens a hole between two runs, in which a second costs skip / 6; None: no such discount
+    temperature: float = 0.4  # alignments weigh exp(-cost / temperature); 0: only the best counts
     compat: Literal["sea"] | None = None  # "sea": the published arithmetic, slips included; nothing dropped or skipped
 
 

@@ -21,7 +21,7 @@ from seasign.models.gloss_text import GlossText, words
 from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.types import Embeddings, InputError, InputWarning, Poses, Sign
 
-SHARP = 3.0  # the logarithm of by how much likelier a word is that is a standard deviation closer
+SHARP = 3.0  # a word one standard deviation nearer is exp(3) times as likely
 ALIKE = 0.5  # how many of their letters make two words one: "rain" and "rainy"
 AGAIN = re.compile(r"[_ ]\d+$")  # in the name of a file: house_2 shows "house" once more
 ROWS = 1024  # signs that are compared at once

@@ -112,7 +112,7 @@ def words(text: str, *, single: bool = False) -> list[str]:
 
 @lru_cache(maxsize=65_536)
 def spell(word: str, buckets: int, lengths: tuple[int, ...]) -> tuple[tuple[int, ...], Float32[np.ndarray, " columns"]]:
-    """The buckets of a word's n-grams, each of a sign that its hash says, scaled to a length of 1."""
+    """The buckets of a word's n-grams, each +1 or -1 by its hash, scaled to a length of 1."""
     marked = f"<{word}>"
     grams = {marked} | {marked[i : i + n] for n in lengths for i in range(len(marked) - n + 1)}
     totals: dict[int, float] = {}

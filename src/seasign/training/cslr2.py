@@ -62,7 +62,7 @@ class Data:
     valid: Share = 0.1  # of the clips, unless the manifest or the next two name the parts; no signer is in two
     valid_signers: tuple[str, ...] = ()  # or sessions: they are measured on,
     test_signers: tuple[str, ...] = ()  # and they are kept out
-    shortest: Count = 6  # of `bobsl`: windows on end whose likeliest label is the same, from which it is learned from,
+    shortest: Count = 6  # of `bobsl`: consecutive windows that must share their likeliest label before it is used,
     least: Share = 0.6  # and its probability in each; 1 and 0: all that somebody else has chosen
     encoder: Path | None = None  # the folder of the text encoder; None: texts are known by their letters
     letters: Count = 512  # buckets of those

@@ -13,13 +13,21 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from seasign.checkpoints.companions import (
+    VOCABULARY,
+    WEIGHTS,
+    alone,
+    with_calibration,
+    with_encoder,
+    with_pieces,
+    with_words,
+)
 from seasign.checkpoints.download import download, git_blob
 from seasign.checkpoints.pickles import read_state
 from seasign.checkpoints.published import PUBLISHED, Published
@@ -42,27 +50,32 @@ __all__ = [
     "load",
     "load_embedder",
     "load_segmenter",
+    "load_spotter",
     "load_translator",
     "pull",
     "verify",
 ]
 
-WEIGHTS, CONFIG, VOCABULARY = "weights.safetensors", "config.json", "vocab.txt"
-PIECES = "tokenizer.json"  # of what Sigma writes
-TEXT = "text"  # the folder, in that of a CSLR2, of the encoder that reads its texts
+CONFIG = "config.json"
 WRAPPER = "mmmodel."  # before the names of SignCLIP's tensors, as fairseq saves them
-FAMILIES = {  # `model` in config.json -> its module and class, and tensors that tell it from the others
-    "bio-tagger": ("bio_tagger", "BioTagger", {"pose_projection.weight", "encoder.weight_ih_l0"}),
-    "unet-tagger": ("unet_tagger", "UnetTagger", {"frame_cnn.0.fc.weight", "encoder_attn.0.qkv.weight"}),
+FAMILIES = {  # `model` in config.json -> its module and class, tensors that tell it from the others, what goes with it
+    "bio-tagger": ("bio_tagger", "BioTagger", {"pose_projection.weight", "encoder.weight_ih_l0"}, alone),
+    "unet-tagger": ("unet_tagger", "UnetTagger", {"frame_cnn.0.fc.weight", "encoder_attn.0.qkv.weight"}, alone),
     "signclip": (
         "signclip",
         "SignClip",
         {"video_encoder.videomlp.linear1.weight", "text_encoder.embeddings.word_embeddings.weight"},
+        with_words,
     ),
-    "cslr2": ("cslr2", "Cslr2", {"video_encoder.cls_token", "video_token_ll.weight", "text_word_ll.weight"}),
-    "gloss-text": ("gloss_text", "GlossText", {"gloss_text.projection"}),
-    "spotter": ("spotter", "Spotter", {"head.0.weight"}),
-    "sigma": ("sigma", "Sigma", {"vision_first", "mt5.shared.weight"}),
+    "cslr2": (
+        "cslr2",
+        "Cslr2",
+        {"video_encoder.cls_token", "video_token_ll.weight", "text_word_ll.weight"},
+        with_encoder,
+    ),
+    "gloss-text": ("gloss_text", "GlossText", {"gloss_text.projection"}, alone),
+    "spotter": ("spotter", "Spotter", {"head.0.weight"}, with_calibration),
+    "sigma": ("sigma", "Sigma", {"vision_first", "mt5.shared.weight"}, with_pieces),
 }
 
 
@@ -88,41 +101,9 @@ def load(checkpoint: str | Path) -> Segmenter | Embedder | Translator | Spotter:
     else:
         config, tensors = _describe(path)
     network = _build(path, config, tensors)
-    if config["model"] == "cslr2":
-        from seasign.models.cslr2_embedder import PUBLISHED as AS_PUBLISHED
-        from seasign.models.cslr2_embedder import Cslr2Embedder, read_encoder
-
-        inputs, digest = network.inputs, sha256(path / WEIGHTS if path.is_dir() else path)
-        encoder = read_encoder(inputs.text, path / TEXT if path.is_dir() else None)
-        if encoder and inputs.text == AS_PUBLISHED.text:  # whose weights are known by that name alone
-            inputs = replace(inputs, text=encoder.space)
-        return Cslr2Embedder(network, inputs, digest, encoder)
-    if config["model"] == "sigma":
-        from seasign.models.sigma_translator import SigmaTranslator
-        from seasign.models.sigma_words import Pieces
-
-        if not (path / PIECES).is_file():
-            raise InputError(f"{path / PIECES}: missing; put the tokenizer of the network there")
-        try:
-            pieces = Pieces.parse((path / PIECES).read_text(encoding="utf-8"), network.inputs.pieces)
-        except InputError as error:
-            raise InputError(f"{path / PIECES}: {error}") from None
-        return SigmaTranslator(network, pieces, sha256(path / WEIGHTS))
-    if config["model"] == "spotter":
-        from seasign.models.spotter_inputs import PoseSpotter
-
-        return PoseSpotter(network, network.inputs, network.inputs.calibration)
-    if config["model"] != "signclip":
-        found: Segmenter | Embedder | Translator = network
-        return found
-    if not path.is_dir():
-        raise InputError(f"{path}: a bare file lacks the vocabulary; run: seasign checkpoints convert {path} -o FOLDER")
-    from seasign.models.signclip_embedder import SignClipEmbedder, Words
-
-    if not (path / VOCABULARY).exists():
-        raise InputError(f"{path / VOCABULARY}: missing; put the vocabulary of the network's text tower there")
-    words = Words.read(path / VOCABULARY, network.shape.vocabulary, network.inputs)
-    return SignClipEmbedder(network, words, sha256(path / WEIGHTS), network.inputs)
+    *_, complete = FAMILIES[config["model"]]
+    found: Segmenter | Embedder | Translator | Spotter = complete(network, path)
+    return found
 
 
 def load_segmenter(checkpoint: str | Path) -> Segmenter:
@@ -163,6 +144,18 @@ def load_translator(checkpoint: str | Path) -> Translator:
     return found
 
 
+def load_spotter(checkpoint: str | Path) -> Spotter:
+    """As `load`, where a spotter is needed.
+
+    Raises:
+        InputError: As `load`; or it looks for no query.
+    """
+    found = load(checkpoint)
+    if not isinstance(found, Spotter):
+        raise InputError(f"{checkpoint}: looks for no query; if it knows words, give it as --embedder")
+    return found
+
+
 def convert(
     file: Path | str,
     folder: Path | str,
@@ -190,8 +183,8 @@ def convert(
             vocabulary; anything else comes with one.
         ModuleNotFoundError: There is no torch.
     Warns:
-        InputWarning: SignCLIP's context is said by nobody; its values are not all those of 16 bits, which published
-            ones are, and the others stay as they are.
+        InputWarning: the file does not record SignCLIP's context length; its values are not all those of 16 bits, as
+            published ones are: then they stay as they are.
     """
     _needs_torch()
     import safetensors.torch
@@ -362,7 +355,7 @@ def _describe(file: Path) -> "tuple[dict[str, Any], dict[str, torch.Tensor]]":
         state = read_state(file)
         tensors, settings = state.tensors, state.settings
     tensors = {name.removeprefix(WRAPPER): tensor for name, tensor in tensors.items()}
-    for model, (_, _, marks) in FAMILIES.items():
+    for model, (_, _, marks, _) in FAMILIES.items():
         if marks <= tensors.keys():
             beside = file.with_name(CONFIG)
             if (file.suffix == ".safetensors" or model == "signclip") and beside.exists():
@@ -381,7 +374,7 @@ def _build(path: Path, config: Mapping[str, Any], tensors: "Mapping[str, torch.T
     model = str(config.get("model"))
     if model not in FAMILIES:
         raise InputError(f"{path}: its model is {model!r:.40}; known are {', '.join(FAMILIES)}")
-    module, name, marks = FAMILIES[model]
+    module, name, marks, _ = FAMILIES[model]
     if lacking := sorted(marks - tensors.keys()):
         raise InputError(f"{path}: its model is {model}, but there is no tensor {lacking[0]}")
     try:

@@ -1,6 +1,7 @@
 """`search` and `evaluate-retrieval`: what was planted is found, what does not fit is named, and nothing is guessed."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -118,6 +119,17 @@ def test_what_cannot_be_looked_for_is_one_line(glossed, moving, arguments, code,
     assert said in found.stderr
     if code == 1:
         assert len(found.stderr.splitlines()) == 1
+
+
+def test_a_clip_in_which_no_hand_is_seen_is_refused(moving, tmp_path):
+    poses = seasign.read_poses(moving / "clip.pose")
+    hands = [column for column, name in enumerate(poses.landmarks) if "HAND" in name]
+    xyz, confidence = poses.xyz.copy(), poses.confidence.copy()
+    xyz[:, hands], confidence[:, hands] = np.nan, 0
+    seasign.write(tmp_path / "clip.pose", replace(poses, xyz=xyz, confidence=confidence))
+    found = run("search", moving / "moving.npz", "--like", tmp_path / "clip.pose")
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert re.fullmatch(r"error: none of \d+ frames of .*clip.pose shows a hand: .*\n", found.stderr)
 
 
 def test_another_space_is_refused_and_an_unknown_one_asks_for_its_embedder(glossed, moving, tmp_path):

@@ -29,7 +29,7 @@ from seasign.indexing import EVERYTHING, Filters, Match, VectorIndex, Video, Win
 from seasign.metrics import AT, Direction, guess_retrieval
 from seasign.retrieval import Hit
 from seasign.segmentation import in_poses
-from seasign.spotting import trim
+from seasign.spotting import check_example, trim
 from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign, plain_values
 from seasign.uncertainty import bootstrap_retrieval
 
@@ -163,7 +163,11 @@ def _query(
         )
     if like is None:
         return seasign.embed_text([text or ""], embedder), None
-    poses = _trimmed(jobs.read_body(Path(like), landmarks_of(embedder)))
+    with warnings.catch_warnings():  # a sign of one hand never shows the other
+        warnings.simplefilter("ignore", InputWarning)
+        poses = jobs.read_body(Path(like), landmarks_of(embedder))
+    check_example(poses, like)
+    poses = _trimmed(poses)
     return seasign.embed_signs(poses, [Sign(0.0, poses.duration)], embedder), None
 
 

@@ -456,9 +456,46 @@ def test_an_mt5_in_a_folder_is_what_is_started_from(folder, tmp_path):
         torch.testing.assert_close(made.mt5.state_dict()[name], own, msg=lambda text, name=name: f"{name}: {text}")
     with pytest.raises(InputError, match="only tokenizers of the kind Unigram"):
         make_network(replace(SMALL, mt5=tmp_path, trim=True), None, WORDS)
+    config = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(config.replace('"gated-gelu"', '"relu"'))
+    with pytest.raises(InputError, match=rf"^{tmp_path}: its feed_forward_proj is relu, where in an mT5 it is gated-"):
+        make_network(replace(SMALL, mt5=tmp_path), None, WORDS)
+    (tmp_path / "config.json").write_text(config)
     (tmp_path / "model.safetensors").write_bytes(b"no")
     with pytest.raises(InputError, match="no mT5 that can be read"):
         make_network(replace(SMALL, mt5=tmp_path), None, WORDS)
+
+
+def test_of_a_trimmed_mt5_the_texts_keep_their_pieces_and_what_it_says_of_them(tmp_path):
+    from transformers import MT5ForConditionalGeneration
+
+    from seasign.models.mt5 import untie
+    from seasign.models.sigma import Shape
+
+    tokenizers = pytest.importorskip("tokenizers")
+    letters = [(letter, -9.0) for letter in "\u2581TadeghilnorstuvEw: "]
+    words = [(f"\u2581{word}", -2.0) for word in (*WORDS, "sign", "language", "video", "never")]
+    vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *letters, *words]
+    made = tokenizers.Tokenizer(tokenizers.models.Unigram(vocabulary, unk_id=2, byte_fallback=False))
+    made.pre_tokenizer, made.decoder = tokenizers.pre_tokenizers.Metaspace(), tokenizers.decoders.Metaspace()
+    (tmp_path / "tokenizer.json").write_text(made.to_str())
+    shape = Shape(width=16, key=8, heads=2, inner=24, layers=2, decoder_layers=1, vocabulary=len(vocabulary) + 9)
+    torch.manual_seed(0)
+    untie(MT5ForConditionalGeneration(shape.mt5)).save_pretrained(tmp_path)  # pieces beyond the tokenizer's, as mT5 has
+    (whole, pieces), (few, fewer) = (
+        make_network(replace(SMALL, mt5=tmp_path, trim=trim), None, WORDS) for trim in (False, True)
+    )
+    assert few.shape == replace(whole.shape, vocabulary=len(fewer))
+    assert len(fewer) < len(pieces)
+    for text in WORDS:
+        ids = pieces.ids(text), fewer.ids(text)
+        assert fewer.say(ids[1]) == pieces.say(ids[0]) == text
+        for table in ("shared", "lm_head"):
+            old, new = (getattr(one.mt5, table).weight[own] for one, own in zip((whole, few), ids, strict=True))
+            torch.testing.assert_close(old, new)
+    assert [pieces.tokenizer.id_to_token(token) for token in whole.inputs.prefix] == [
+        fewer.tokenizer.id_to_token(token) for token in few.inputs.prefix
+    ]
 
 
 def test_a_cslr2_that_was_trained_is_what_looks_at_the_frames(folder, tmp_path):

@@ -246,10 +246,7 @@ def _choose(given: dict[str, Any], word: str | None) -> tuple[Spotter, dict[str,
     elif name in (None, "dtw"):
         spotter = SubsequenceDtw()
     else:
-        loaded = checkpoints.load(name)
-        if not isinstance(loaded, Spotter):
-            raise InputError(f"{name}: looks for no query; if it knows words, give it as --embedder")
-        spotter = loaded
+        spotter = checkpoints.load_spotter(name)
     if words is None and not embedder and name in (None, "dtw", "windows") and (word or given["words_of"]):
         what = f"{word!r} is no file of a sign" if word else "--words-of looks for words"
         raise InputError(

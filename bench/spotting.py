@@ -29,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import segmentation
+import signclip_tiny
 import torch
 from results import record
 from safetensors.torch import load_file
@@ -53,7 +54,8 @@ from seasign.training.spotting import JoinedSigns, Recipe, SpottingTask, choose,
 from seasign.types import InputError, InputWarning, Poses, Sign, Span
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "spotter-tiny.toml"
-PUBLISHED = {"layers": 2, "compare": 0, "head": "presence", "learning_rate": 1e-3}
+NOTHING = {"layers": 2, "times": 0, "compare": 0, "learning_rate": 1e-3}
+PUBLISHED = NOTHING | {"head": "presence"}
 BCE, CONTRAST, BOTH = ({"presence": a, "frames": 0.0, "contrast": b} for a, b in ((1.0, 0.0), (0.0, 1.0), (1.0, 0.5)))
 WAYS: dict[str, dict[str, object]] = {  # of what the recipe says
     "published, 2-D, BCE": PUBLISHED | BCE,
@@ -63,9 +65,10 @@ WAYS: dict[str, dict[str, object]] = {  # of what the recipe says
     "published, 1-D, both": PUBLISHED | BOTH | {"convolution": "1d"},
     "ours, presence alone": {"frames": 0.0},
     "ours, presence and places": {},
-    "ours, nothing compared": {"layers": 2, "compare": 0, "learning_rate": 1e-3},
-    "ours, tokens compared, too": {"times": 2},
-    "ours, with the transformer": {"layers": 2, "learning_rate": 1e-3},
+    "ours, points alone, presence alone": {"times": 0, "frames": 0.0},
+    "ours, points alone": {"times": 0},
+    "ours, nothing compared": NOTHING,
+    "ours, points alone, with the transformer": {"layers": 2, "times": 0, "learning_rate": 1e-3},
 }
 WORDS = ("can", "coffee", "get", "hello", "large", "muffin", "no", "please", "small", "thank you")
 SESSIONS = 9
@@ -146,6 +149,15 @@ def trained(data: Path, folder: Path, way: str, seed: int) -> SpottingTask:
     return task
 
 
+LOOKS, READS = "windows of a SignCLIP", "windows of a SignCLIP, asked with words"
+
+
+def signclip(data: Path, runs: Path, seed: int) -> EmbeddingWindows:
+    """Windows of a small SignCLIP that has learned from the same sessions, and none of the words that are held out."""
+    others, held_out = ("block 1", "block 2", "block 4"), HELD_OUT[seed % len(HELD_OUT)]
+    return EmbeddingWindows(signclip_tiny.trained(data / "traduttore_asl", runs / "signclip", others, seed, held_out))
+
+
 def made_up(folder: Path) -> Path:
     """A table of as many signs of nobody, each once in every session; the words are those of the real ones."""
     table = folder / "clips.csv"
@@ -219,9 +231,10 @@ Answer = tuple[float, tuple[Spot, ...]]  # how surely it is there, and where
 
 
 def answers(spotter: Spotter, cases: Sequence[Case], examples: int) -> list[Answer]:
+    """Asked with so many examples; 0: with the word."""
     found = []
     for case in cases:
-        query = case.queries[:examples]
+        query = case.queries[:examples] or case.word
         try:
             spots = rank(spotter.candidates(query, case.poses), (0.0, 1.0))
         except InputError:  # a query longer than what is left of the poses: nowhere
@@ -250,10 +263,14 @@ def places(found: Sequence[Answer], cases: Sequence[Case]) -> dict[str, float]:
 
 
 def measured(
-    spotter: Spotter, sets: Mapping[str, Sequence[Case]], held_out: Sequence[str]
+    spotter: Spotter, sets: Mapping[str, Sequence[Case]], held_out: Sequence[str], least: int = 1
 ) -> dict[str, dict[str, float]]:
-    """By table."""
-    chosen = answers(spotter, sets["chosen on"], 1)
+    """By table.
+
+    Args:
+        least: Examples that are asked with; 0: words are, and no examples.
+    """
+    chosen = answers(spotter, sets["chosen on"], least)
     threshold = choose(
         np.array([score for score, _ in chosen]), np.array([bool(case.spans) for case in sets["chosen on"]])
     )
@@ -261,11 +278,11 @@ def measured(
     for name, cases in sets.items():
         if name == "chosen on":
             continue
-        for examples in (1, EXAMPLES) if name == "joined" else (1,):
+        for examples in (least, EXAMPLES) if name == "joined" and least else (least,):
             cases = cases[: len(cases) // 2] if examples > 1 else cases
             found = answers(spotter, cases, examples)
             kinds: dict[str, Callable[[str], bool]] = {"": lambda word: True}
-            if name == "joined" and examples == 1:
+            if name == "joined" and examples == least:
                 kinds |= {
                     ", signs seen": lambda word: word not in held_out,
                     ", signs unseen": lambda word: word in held_out,
@@ -297,9 +314,12 @@ def main(data: Path, runs: Path, seeds: int) -> None:
                 "windows of the descriptor": lambda: EmbeddingWindows(PoseDescriptor()),
                 "ours, nothing learned": lambda: PoseSpotter(untrained(), Inputs(Fraction(12)), (0.0, 1.0)),
             }
+            if (data / "traduttore_asl").exists():
+                rows |= dict.fromkeys((LOOKS, READS), lambda: signclip(data, runs, seed))  # noqa: B023
         for row, make in rows.items():
             if f"{row}, {seed}" not in results:
-                results[f"{row}, {seed}"] = measured(make(), sets(seed), HELD_OUT[seed % len(HELD_OUT)])
+                held_out, least = HELD_OUT[seed % len(HELD_OUT)], int(row != READS)
+                results[f"{row}, {seed}"] = measured(make(), sets(seed), held_out, least)
                 book.write_text(json.dumps(results))
                 some = {name: round(value, 1) for name, value in results[f"{row}, {seed}"]["joined"].items()}
                 print(seed, row, some, flush=True)

@@ -15,7 +15,7 @@ import seasign  # noqa: E402
 from seasign import checkpoints  # noqa: E402
 from seasign.corpora import traduttore  # noqa: E402
 from seasign.models.cslr2 import hn_nce  # noqa: E402
-from seasign.models.cslr2_embedder import Cslr2Embedder  # noqa: E402
+from seasign.models.cslr2_embedder import Cslr2Embedder, Letters  # noqa: E402
 from seasign.segmentation import find_sign  # noqa: E402
 from seasign.training import cslr2, train  # noqa: E402
 from seasign.training.concatenation import concatenate  # noqa: E402
@@ -122,6 +122,20 @@ def test_a_run_learns_and_its_checkpoint_recognizes_and_embeds(recipe, tmp_path)
         said = [sign.gloss for sign in seasign.recognize(poses, vocabulary, found, reading=seasign.Walk(0.4, 3))]
     assert said
     assert set(said) <= set(WORDS)
+
+
+def test_texts_that_stay_are_encoded_once(recipe, monkeypatch):
+    """A text encoder of the published size takes minutes for a vocabulary."""
+    asked, own = [], Letters.text
+    monkeypatch.setattr(Letters, "text", lambda self, texts: asked.append(tuple(texts)) or own(self, texts))
+    made = task(recipe)
+    first, again = made.evaluate(), made.evaluate()
+    made.checkpoint()
+    assert first == again
+    assert asked == [made.corpus.vocabulary, tuple(sentence.text for sentence in made.corpus.valid)]
+    made.corpus.valid = made.corpus.valid[1:]
+    assert made.evaluate()["text_to_video_r@1"] >= 0
+    assert len(asked[2]) == len(asked[1]) - 1
 
 
 def test_windows_learn_the_word_that_is_signed_at_their_centre(recipe):

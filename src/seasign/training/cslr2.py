@@ -44,7 +44,7 @@ from seasign.segmentation import find_sign
 from seasign.training.concatenation import Joining, concatenate
 from seasign.training.loop import Loss, gather, load, share
 from seasign.training.recipe import Amount, Count, Counts, Loop, Positive, Share, Whole
-from seasign.types import InputError, InputWarning, Sign, Span, WindowFeatures
+from seasign.types import Embeddings, InputError, InputWarning, Sign, Span, WindowFeatures
 
 LEAST = 25  # windows that augmentation leaves
 PAD = 1.0  # seconds of a clip before and after its subtitle
@@ -209,6 +209,8 @@ class Cslr2Task:
         )
         vocabulary = corpus.vocabulary or ("none",)
         vectors = check_vectors(vocabulary, self.encoder.text(vocabulary).vectors)
+        self.word_vectors = Embeddings(vectors, self.encoder.space)  # texts are encoded once: no training changes them,
+        self.said: tuple[tuple[str, ...], np.ndarray] = (), vectors[:0]  # but for those of batches, which lose words
         sizes = {name: getattr(recipe.network, name) for name in ("features", "inner", "heads", "layers", "joint")}
         if recipe.network.features % recipe.network.heads:
             raise InputError(
@@ -294,13 +296,16 @@ class Cslr2Task:
         found: dict[str, float] = {}
         if self.recipe.loss.sentences:
             pooled = np.stack([encoded.max(axis=0) for encoded in seen])
-            texts = embedder.sentences([sentence.text for sentence in self.corpus.valid]).vectors
+            asked = tuple(sentence.text for sentence in self.corpus.valid)
+            if asked != self.said[0]:
+                self.said = asked, check_vectors(asked, self.encoder.text(asked).vectors)
+            texts = self.network.sentence_vectors(self.said[1])
             scores = evaluate_sentences(texts @ self.network.sequence_vectors(pooled).T)
             for name, way in zip(("text_to_video", "video_to_text"), scores, strict=True):
                 found |= {f"{name}_r@{k}": r / 100 for k, r in zip((1, 5, 10), way.recall, strict=False)}
                 found[f"{name}_median_rank"] = way.median_rank
         if self.recipe.loss.signs:
-            words = embedder.words(self.corpus.vocabulary).vectors
+            words = embedder.words(self.corpus.vocabulary, self.word_vectors).vectors
             right, labelled = 0, 0
             for encoded, sentence in zip(seen, self.corpus.valid, strict=True):
                 guess = (self.network.step_vectors(encoded[sentence.rows]) @ words.T).argmax(axis=1)
@@ -313,7 +318,7 @@ class Cslr2Task:
         steps = self.network.step_vectors(self._encode(embedder, sentence))
         inputs = self.network.inputs
         windows = WindowFeatures(steps, inputs.fps, "here", inputs.stride, (inputs.window - 1) // 2)
-        words = replace(embedder.words(self.corpus.vocabulary), space="here")
+        words = replace(embedder.words(self.corpus.vocabulary, self.word_vectors), space="here")
         return guess_words(windows, words, self.corpus.vocabulary)
 
     def _encode(self, embedder: Cslr2Embedder, sentence: Sentence) -> Float32[np.ndarray, "windows features"]:

@@ -78,8 +78,10 @@ class Weights(click.ParamType):  # type: ignore[type-arg]
 )  # fmt: skip
 @TAGS
 @click.option(
-    "--calibration", type=Weights(), metavar="A,B", help="Probabilities are 1 / (1 + exp(-A - B similarity))."
-)
+    "--calibration", type=Weights(), metavar="A,B",
+    help="What a similarity is worth: 1 / (1 + exp(-A - B similarity)). Embedders bring none, and then spots are "
+         "ranked alone.",
+)  # fmt: skip
 @click.option("-n", "--best", type=click.IntRange(1), help="At most so many spots, of all INPUTs. [default: 10]")
 @click.option(
     "--least", type=Number(min=0, max=1), help="Least probability of a spot. [default: 0.1; with --words-of 0.5]"

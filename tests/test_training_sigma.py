@@ -431,7 +431,10 @@ def test_what_cannot_be_is_refused(folder, tmp_path):
         ({"data": Data(manifest=Path("x"))}, "only the signs of traduttore are joined"),
         ({"joined": Joined(signs=(2, 9))}, "9 different ones, of 3 words"),
         ({"network": replace(SMALL, encoder=tmp_path / "none")}, "no such checkpoint|no checkpoint of that name"),
-        ({"network": replace(SMALL, mt5=tmp_path)}, "no tokenizer of an mT5"),
+        (
+            {"network": replace(SMALL, mt5=tmp_path)},
+            r"no tokenizer of an mT5 .*\(expected tokenizer.json or spiece.mod",
+        ),
     ):
         with pytest.raises(InputError, match=words):
             task(folder, **changes)
@@ -461,7 +464,16 @@ def test_an_mt5_in_a_folder_is_what_is_started_from(folder, tmp_path):
     with pytest.raises(InputError, match=rf"^{tmp_path}: its feed_forward_proj is relu, where in an mT5 it is gated-"):
         make_network(replace(SMALL, mt5=tmp_path), None, WORDS)
     (tmp_path / "config.json").write_text(config)
-    (tmp_path / "model.safetensors").write_bytes(b"no")
+    weights = tmp_path / "model.safetensors"
+    torch.save(load_file(weights), weights.with_name("pytorch_model.bin"))
+    weights.unlink()
+    made, _ = make_network(replace(SMALL, mt5=tmp_path), None, WORDS)
+    for name in ("shared.weight", "lm_head.weight"):
+        torch.testing.assert_close(made.mt5.state_dict()[name], mt5.state_dict()[name])
+    weights.with_name("pytorch_model.bin").unlink()
+    with pytest.raises(InputError, match=r"no mT5 that can be read \(expected its weights in one file, model.safet"):
+        make_network(replace(SMALL, mt5=tmp_path), None, WORDS)
+    weights.write_bytes(b"no")
     with pytest.raises(InputError, match="no mT5 that can be read"):
         make_network(replace(SMALL, mt5=tmp_path), None, WORDS)
 

@@ -12,6 +12,8 @@ from transformers import MT5ForConditionalGeneration
 
 from seasign.types import InputError
 
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
 
 def read_mt5(folder: Path) -> Any:
     """The network of an mT5 in a folder, as Hugging Face writes it, in 32 bits.
@@ -20,23 +22,23 @@ def read_mt5(folder: Path) -> Any:
         InputError: There is none, or it cannot be read.
     """
     try:
+        file = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+        if file is None:
+            raise InputError(f"expected its weights in one file, {' or '.join(WEIGHTS)}")
         mt5: Any = MT5ForConditionalGeneration.from_pretrained(str(folder), local_files_only=True)
-        return untie(mt5.float(), _read_head(folder, mt5.shared.weight))
+        return untie(mt5.float(), _read_head(file, mt5.shared.weight))
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         line = str(error).partition("\n")[0]
         raise InputError(f"{folder}: no mT5 that can be read ({line[:200]})") from None
 
 
-def _read_head(folder: Path, table: Float[Tensor, "pieces width"]) -> Float[Tensor, "pieces width"]:
-    """The last map of an mT5 in a folder; where the file brings none, the table of pieces is it."""
-    file = folder / "model.safetensors"
-    if file.is_file():
+def _read_head(file: Path, table: Float[Tensor, "pieces width"]) -> Float[Tensor, "pieces width"]:
+    """The last map of an mT5 in a file; where it brings none, the table of pieces is it."""
+    if file.suffix == ".safetensors":
         with safe_open(file, "pt") as tensors:
             head = tensors.get_tensor("lm_head.weight") if "lm_head.weight" in tensors.keys() else table  # noqa: SIM118
-    elif (file := folder / "pytorch_model.bin").is_file():
-        head = torch.load(file, map_location="cpu", weights_only=True, mmap=True).get("lm_head.weight", table)
     else:
-        raise InputError(f"expected its weights in one file, model.safetensors or {file.name}")
+        head = torch.load(file, map_location="cpu", weights_only=True, mmap=True).get("lm_head.weight", table)
     return head.detach().clone()
 
 

@@ -26,7 +26,7 @@ PAD, END, UNKNOWN = range(3)
 SPACE = "\u2581"  # stands for the space before a word, in pieces of mT5
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")  # scripts that part no words
 FOREIGN = 0.05  # share of unknown pieces from which a tokenizer does not know the language
-FILE = "tokenizer.json"
+FILE, SENTENCEPIECE = "tokenizer.json", "spiece.model"
 
 
 def find_words(pieces: Sequence[str], lexicon: Collection[str] = ()) -> list[tuple[int, int]]:
@@ -97,6 +97,8 @@ class Pieces:
         try:
             if (folder / FILE).is_file():
                 return cls.parse(read_text(folder / FILE)[0], most)
+            if not (folder / SENTENCEPIECE).is_file():
+                raise InputError(f"expected {FILE} or {SENTENCEPIECE} in this folder")
             from transformers import AutoTokenizer
 
             made = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)

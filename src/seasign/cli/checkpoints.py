@@ -1,10 +1,7 @@
 """`checkpoints list | pull | convert | verify`: weights of networks."""
 
 import json
-import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,7 @@ import click
 
 from seasign import checkpoints as store
 from seasign.cli.embed import TAGS
-from seasign.cli.options import EXISTING, JSON, QUIET
+from seasign.cli.options import EXISTING, JSON, QUIET, progress_bar
 from seasign.types import InputError
 
 
@@ -50,7 +47,7 @@ def pull(name: str, address: str | None, quiet: bool) -> None:
 
     NAME is one that `seasign checkpoints list` shows. A download that broke off goes on where it was.
     """
-    with _progress(name, quiet) as progress:
+    with progress_bar(name, "bytes", quiet) as progress:
         folder = store.pull(name, address=address, progress=progress)
     if not quiet:
         config = json.loads((folder / store.CONFIG).read_text(encoding="utf-8"))
@@ -110,18 +107,3 @@ def verify(checkpoint: str | None, quiet: bool) -> None:
         raise InputError("\n".join(failed))
     if not names and not quiet:
         click.echo("nothing was pulled yet; see: seasign checkpoints list")
-
-
-@contextmanager
-def _progress(name: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar, on a terminal."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -110,8 +110,7 @@ def _go_through(listed: Sequence[Listed], held: Mapping[str, Video], way: "_Way"
     try:
         with progress_bar("indexing", "videos", way.quiet) as progress:
             for number, one in enumerate(listed):
-                if progress:
-                    progress(number, len(listed))
+                progress(number, len(listed))
                 try:
                     _index_one(one, held.get(one.name), way, told)
                 except InputError as error:

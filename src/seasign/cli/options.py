@@ -188,26 +188,28 @@ def by_episode(folder: Path, suffixes: Collection[str], role: str = "") -> dict[
 
 
 @contextmanager
-def progress_bar(what: str, unit: str, quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
-    """A bar with units per second and the time left, on a terminal."""
+def progress_bar(what: str, unit: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar with units per second and the time left, on a terminal; bytes are told in kB, MB or GB."""
     if quiet or not sys.stderr.isatty():
-        yield None
+        yield lambda done, total: None
         return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
+        DownloadColumn,
         MofNCompleteColumn,
         Progress,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
+        TransferSpeedColumn,
     )
 
+    of_bytes = (DownloadColumn(), TransferSpeedColumn())
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        *(of_bytes if unit == "bytes" else (MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

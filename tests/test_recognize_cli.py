@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -377,6 +378,24 @@ def test_whole_numbers_say_nearly_the_same(features, monkeypatch):
     assert "words.onnx: holds no network that can be run; export it again" in result.stderr
     result = run("recognize", features / "clip.npy", *given, *how, "--half", "-o", features / "out.csv")
     assert result.exit_code == 2
+
+
+def test_the_page_tunes_on_annotations_of_a_named_part(features, monkeypatch, capsys):
+    text = (Path(__file__).parents[1] / "docs" / "recognition.md").read_text()
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "tune_recognition" in block)
+    monkeypatch.chdir(features)
+    (features / "runs").mkdir()
+    (features / "seen").rename(features / "runs" / "cslr2")
+    for folder in ("features", "annotations"):
+        (features / "bobsl" / folder).mkdir(parents=True)
+    (features / "bobsl" / "split.json").write_text('{"train": ["ep0"], "val": ["ep1"]}')
+    (features / "words.txt").rename(features / "bobsl" / "vocabulary.txt")
+    (features / "clip.npy").rename(features / "bobsl" / "features" / "ep1.npy")
+    (features / "bobsl" / "annotations" / "ep1.csv").write_text(
+        "start_sub,end_sub,english sentence,approx gloss sequence\n0.5,3.0,A house.,house[0.6--1.2]tree[1.4--2.0]\n"
+    )
+    exec(compile(code, "recognition.md", "exec"), {})
+    assert re.fullmatch(r"Walk\(threshold=0\.\d, shortest=\d+\) [\d.]+\n", capsys.readouterr().out)
 
 
 # Scores ---------------------------------------------------------------------------------------------------------------

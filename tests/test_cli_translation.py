@@ -63,6 +63,19 @@ def test_glosses_and_words_have_their_own_scores():
     assert re.search(r"per instance +64\.67 .*\nper class +72\.08 ", printed)
 
 
+def test_glosses_are_never_held_against_the_text_of_a_sentence_that_lacks_them():
+    lines("hyp.csv", ["name,text", "a,HEAVY RAIN", "b,SUN"])
+    lines("ref.csv", ["name,gloss,text", "a,HEAVY RAIN,it rains heavily", "b,SUN WIND,sun and wind"])
+    found = json.loads(run("evaluate-translation", "ref.csv", "hyp.csv", "--as", "glosses", "--json").stdout)
+    assert found["wer"] == pytest.approx(25)
+    lines("ref.csv", ["name,gloss,text", "a,HEAVY RAIN,it rains heavily", "b,,sun and wind"])
+    result = run("evaluate-translation", "ref.csv", "hyp.csv", "--as", "glosses")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(
+        "error: ref.csv: has no glosses of 1 of 2 sentences, such as 'b', where others have"
+    )
+
+
 def test_subtitles_are_scored_by_what_is_said_during_a_cue():
     seasign.write("ref.vtt", [Cue(0, 4, "heavy <i>rain</i> tonight"), Cue(4, 8, "then sun"), Cue(9, 11, "[music]")])
     seasign.write("hyp.csv", [Cue(0.5, 3, "heavy rain"), Cue(3, 3.9, "tonight"), Cue(5, 7, "then sun")])

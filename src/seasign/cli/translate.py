@@ -54,8 +54,8 @@ WRITTEN = {".vtt": "vtt", **TIERS, **TABLES}  # files that can say of themselves
               help="The checkpoint of a network that was fine-tuned to translate.")  # fmt: skip
 @OUTPUT
 @options(SEGMENTATION[:1])
-@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Phrases at once.")
-@click.option("--fps", type=Number(min=1), help="Of the video, for a .pkl of keypoints, which does not say it.")
+@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Phrases per batch.")
+@click.option("--fps", type=Number(min=1), help="Frame rate of the video, which a .pkl of keypoints does not hold.")
 @options(ESTIMATION)
 @QUIET
 @JSON
@@ -145,8 +145,8 @@ KINDS = {"text": "sentences", "glosses": "sentences", "words": "single signs"}
               help="What is compared: sentences (BLEU, chrF, ROUGE-L), glosses (word error rate), or the words of "
                    "single signs (exact matches).")  # fmt: skip
 @click.option("--tokenize", type=click.Choice(TOKENIZATIONS), default="13a", show_default=True,
-              help="How sacrebleu parts words; for Chinese char, as published, or zh.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is drawn at random.")
+              help="How sacrebleu splits words; for Chinese char, as published, or zh.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the random draws.")
 @QUIET
 @JSON
 @click.pass_obj
@@ -156,9 +156,9 @@ def evaluate_translation(
 ) -> None:  # fmt: skip
     """Score the translations of ESTIMATE against REFERENCE.
 
-    Two .txt, line by line; two files of names and texts (.csv, .jsonl, .gz), by name; or two of subtitles, where what
-    is said during a cue is held against it. Intervals of 95 % are over other sentences like these: those of one video
-    are alike, so that they are rather too narrow.
+    Give two .txt, compared line by line; two files of names and texts (.csv, .jsonl, .gz), by name; or two files of
+    subtitles, by cue. The 95 % intervals are for other sentences like these; they are rather too narrow, since
+    sentences of one video are alike.
     """
     timed = _has_cues(reference), _has_cues(estimate)
     if timed[0] != timed[1]:
@@ -242,10 +242,17 @@ def _by_name(reference: Path, estimate: Path, kind: str) -> tuple[list[str], lis
 
 
 def _texts(path: Path, kind: str, *, outputs: bool) -> list[tuple[str | None, str]]:
-    """The sentences of a file, with their names where it has some."""
+    """The sentences of a file, with their names where it has some; of glosses where it has those, else of its texts."""
     if path.suffix.lower() in LABELS:
         labels = read_labels(path, outputs=outputs)
-        return [(it.name, (kind == "glosses" and " ".join(it.glosses)) or it.text) for it in labels]
+        if kind != "glosses" or not any(it.glosses for it in labels):
+            return [(it.name, it.text) for it in labels]
+        if not outputs and (lacking := [it.name for it in labels if not it.glosses]):
+            some = f"{len(lacking)} of {len(labels)} sentences, such as {lacking[0]!r}"
+            raise InputError(
+                f"{path}: has no glosses of {some}, where others have theirs: add them, or leave those out"
+            )
+        return [(it.name, " ".join(it.glosses)) for it in labels]
     if path.suffix.lower() != ".txt":
         known = " *".join([".txt", *LABELS, *SUBTITLES, *TIERS, ".json"])
         raise InputError(f"{path}: holds no sentences; expected *{known}")

@@ -849,6 +849,20 @@ def cache(tmp_path, monkeypatch):
     return folder
 
 
+def test_what_was_pulled_lies_in_its_own_folder_or_in_that_of_all_that_is_kept(tmp_path, monkeypatch):
+    places = {
+        "SEASIGN_CHECKPOINTS": ("own", ""),
+        "SEASIGN_CACHE": ("kept", "checkpoints"),
+        "HOME": ("home", ".cache/seasign/checkpoints"),
+    }
+    for variable, (room, inner) in places.items():
+        monkeypatch.setenv(variable, str(tmp_path / room))
+        (tmp_path / room / inner / "e1").mkdir(parents=True)
+    for variable, (room, inner) in places.items():
+        assert checkpoints.list_published()["e1"] == tmp_path / room / inner / "e1"
+        monkeypatch.delenv(variable)
+
+
 @pytest.fixture
 def published(tmp_path, server, cache, monkeypatch):
     """A published checkpoint that the server has: a Lightning file, whose hash is known."""

@@ -32,7 +32,7 @@ from seasign.checkpoints.download import download, git_blob
 from seasign.checkpoints.pickles import read_state
 from seasign.checkpoints.published import PUBLISHED, Published
 from seasign.embedding import Embedder
-from seasign.formats.disk import sha256
+from seasign.formats.disk import cache, sha256
 from seasign.models import features
 from seasign.segmentation import Segmenter
 from seasign.spotting import Spotter
@@ -323,7 +323,7 @@ def list_published() -> dict[str, Path | None]:
 
 def _cache() -> Path:
     """Where checkpoints lie that were pulled."""
-    return Path(os.environ.get("SEASIGN_CHECKPOINTS") or Path.home() / ".cache" / "seasign" / "checkpoints")
+    return Path(os.environ.get("SEASIGN_CHECKPOINTS") or cache("checkpoints"))
 
 
 def _published(name: str) -> Published:

@@ -1,7 +1,6 @@
 """The embeddings: `embed-signs`, `embed-text`, and the embedder that `align` may take."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import seasign
 from seasign import checkpoints, jobs
 from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET
 from seasign.embedding import Joined, join
-from seasign.formats import EMBEDDINGS, POSES, TIERS
+from seasign.formats import EMBEDDINGS, POSES, TIERS, disk
 from seasign.formats.timed_text import plain
 from seasign.models.cslr2_embedder import Cslr2Embedder
 from seasign.models.dictionary import Dictionary
@@ -195,8 +194,7 @@ def embed_both(
 
     if not isinstance(embedder, SLOW):
         return text(), clips()
-    home = os.environ.get("SEASIGN_CACHE") or Path.home() / ".cache" / "seasign"
-    folder = cache or Path(home) / "embeddings"
+    folder = cache or disk.cache("embeddings")
     said = jobs.fingerprint("text", embedder.space, getattr(embedder, "inputs", None), texts)
     seen = () if poses is None else (poses.landmarks, poses.fps, poses.xyz)
     signed = jobs.fingerprint("signs", embedder.space, [(one.start, one.end, one.gloss) for one in own], *seen)

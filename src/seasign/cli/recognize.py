@@ -1,7 +1,6 @@
 """`recognize`: signing and a vocabulary -> which word is signed when; `evaluate-glosses`: how well."""
 
 import json
-import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ import seasign
 from seasign import checkpoints, jobs
 from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET, Number, wrote
 from seasign.corpora import bobsl
-from seasign.formats import POSES, TABLES, TIERS, VIDEOS, features
+from seasign.formats import POSES, TABLES, TIERS, VIDEOS, disk, features
 from seasign.glosses import Lemmatizer, close, identity, paint
 from seasign.metrics.glosses import OVERLAPS, evaluate_frames
 from seasign.models.cslr2_embedder import Cslr2Embedder, Letters, Network
@@ -283,6 +282,5 @@ def _vectors(recognizer: Cslr2Embedder, known: tuple[str, ...], cache: Path | No
     encoder = recognizer.encoder
     if encoder is None or isinstance(encoder, Letters):
         return None
-    home = os.environ.get("SEASIGN_CACHE") or Path.home() / ".cache" / "seasign"
     key = jobs.fingerprint("words", encoder.space, known)
-    return jobs.cached(cache or Path(home) / "embeddings", key, encoder.space, lambda: encoder.text(known))
+    return jobs.cached(cache or disk.cache("embeddings"), key, encoder.space, lambda: encoder.text(known))

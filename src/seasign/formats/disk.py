@@ -111,6 +111,11 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def cache(room: str) -> Path:
+    """The folder of that name where what took long is kept: in SEASIGN_CACHE, else in ~/.cache/seasign."""
+    return Path(os.environ.get("SEASIGN_CACHE") or Path.home() / ".cache" / "seasign") / room
+
+
 def sha256(path: Path) -> str:
     """Of a file, in hexadecimal digits."""
     with path.open("rb") as file:

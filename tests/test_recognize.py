@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seasign import recognition
 from seasign.glosses import close, to_frames
 from seasign.recognition import (
     Decode,
@@ -21,6 +22,7 @@ from seasign.recognition import (
     find_alternatives,
     guess_words,
     label_windows,
+    likeliest_words,
     read_guesses,
     recognize,
     tune_recognition,
@@ -193,6 +195,17 @@ def test_synonyms_are_one_sign_whose_word_is_the_first(words):
     synonyms = close({words[0].lower(): [words[1]], words[1]: []}, words)
     assert [sign.gloss for sign in read_guesses(guesses, Walk(0.5, 2), synonyms)] == [words[0]]
     assert read_guesses(guesses, Walk(0.5, 1)) == ()
+
+
+def test_words_that_are_not_guessed_cost_nothing(monkeypatch):
+    """Sentences are many, and so are the words of a vocabulary: both times both would take hours."""
+    asked = []
+    monkeypatch.setattr(recognition, "words_of", lambda word: asked.append(word) or frozenset({word}))
+    vocabulary = tuple(f"word{number}" for number in range(5_000))
+    guesses = WindowGuesses(np.array([[7, 9]] * 6), np.array([[0.6, 0.3]] * 6), vocabulary, features(np.eye(6)))
+    assert [sign.gloss for sign in read_guesses(guesses, Walk())] == ["word7"]
+    assert likeliest_words(guesses)[0] == {"word7"}
+    assert set(asked) == {"word7"}
 
 
 # Settings -------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from itertools import product
 from types import MappingProxyType
 from typing import Literal, Protocol, runtime_checkable
 
@@ -322,7 +321,7 @@ def group_guesses(guesses: WindowGuesses, synonyms: Synonyms) -> WindowGuesses:
     """Give each word the probabilities of all that mean the same, see `glosses.group`."""
     if not synonyms:
         return guesses
-    number = {word: place for place, word in enumerate(guesses.vocabulary)}
+    number = {guesses.vocabulary[place]: place for place in np.unique(guesses.words).tolist()}
     words, probabilities = guesses.words.copy(), guesses.probabilities.astype(float)
     for row in range(len(words)):
         said = [guesses.vocabulary[word] for word in words[row].tolist()]
@@ -349,12 +348,14 @@ class Walk:
 
     def runs(self, guesses: WindowGuesses, synonyms: Synonyms) -> list[tuple[int, int, int]]:
         """Walk through the windows."""
-        grouped = group_guesses(guesses, synonyms)
-        parts = [words_of(word) for word in guesses.vocabulary]
-        likely = grouped.probabilities[:, 0] >= self.threshold
-        top = grouped.words[:, 0]
-        said = [parts[word] if sure else None for word, sure in zip(top.tolist(), likely.tolist(), strict=True)]
-        return [(first, stop, int(top[first])) for first, stop, _ in walk(said, synonyms, shortest=self.shortest)]
+        return self.grouped_runs(group_guesses(guesses, synonyms), synonyms)
+
+    def grouped_runs(self, grouped: WindowGuesses, synonyms: Synonyms) -> list[tuple[int, int, int]]:
+        """Walk through windows whose synonyms are grouped already."""
+        likely, top = grouped.probabilities[:, 0] >= self.threshold, grouped.words[:, 0].tolist()
+        parts = {word: words_of(grouped.vocabulary[word]) for word in set(top)}
+        said = [parts[word] if sure else None for word, sure in zip(top, likely.tolist(), strict=True)]
+        return [(first, stop, top[first]) for first, stop, _ in walk(said, synonyms, shortest=self.shortest)]
 
 
 @dataclass(frozen=True)
@@ -405,8 +406,8 @@ def read_guesses(
 
 def likeliest_words(guesses: WindowGuesses, synonyms: Synonyms = MappingProxyType({})) -> tuple[Words, ...]:
     """What frames say at their likeliest, a window for as many as lie between two: for `evaluate_frames`."""
-    parts = [words_of(word) for word in guesses.vocabulary]
     top = group_guesses(guesses, synonyms).words[:, 0].tolist()
+    parts = {word: words_of(guesses.vocabulary[word]) for word in set(top)}
     return tuple(parts[word] for word in top for _ in range(guesses.windows.stride))
 
 
@@ -527,11 +528,20 @@ def tune_recognition(
     if not any(reference):
         raise InputError(f"none of {len(reference)} sentences of {split!r} has signs: there is nothing to tune on")
     best: tuple[Walk, GlossScores] | None = None
-    for threshold, least in product(thresholds, shortest):
-        reading = Walk(threshold, least)
-        found = [read_guesses(guesses, reading, synonyms) for guesses, _ in sentences]
-        scores = evaluate_glosses(reference, found, synonyms, lemmatize=lemmatize)
-        if best is None or scores.wer < best[1].wer:
-            best = reading, scores
+    grouped = [group_guesses(guesses, synonyms) for guesses, _ in sentences]
+    for threshold in thresholds:
+        walked = [Walk(threshold, 1).grouped_runs(guesses, synonyms) for guesses in grouped]
+        for least in shortest:
+            found = [
+                [
+                    Sign(*_edges(one.windows, *run[:2]), one.vocabulary[run[2]])
+                    for run in runs
+                    if run[1] - run[0] >= least
+                ]
+                for one, runs in zip(grouped, walked, strict=True)
+            ]
+            scores = evaluate_glosses(reference, found, synonyms, lemmatize=lemmatize)
+            if best is None or scores.wer < best[1].wer:
+                best = Walk(threshold, least), scores
     assert best is not None
     return RecognitionTuning(best[0], split, best[1])

@@ -18,6 +18,7 @@ import pytest
 import planted
 import seasign
 from commands import run
+from seasign.cli.index import _Way
 from seasign.cli.search import _asked as asked
 from seasign.cli.search import _drawn
 from seasign.contact_sheet import draw_poses
@@ -515,6 +516,28 @@ def test_two_videos_of_one_name_are_not_taken_for_one(corpus, indexed, tmp_path)
     assert f"story.eaf: the index has another video of this name, {corpus / 'story.eaf'}" in done.stderr
     (corpus / "story.eaf").rename(tmp_path / "gone.eaf")  # moved: what stands there now is the video
     assert run("index", tmp_path / "other", "--out", indexed).exit_code == 0
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_what_another_writer_has_put_in_meanwhile_is_looked_at_anew(corpus, tmp_path, monkeypatch, same):
+    other = corpus if same else tmp_path / "other"
+    (tmp_path / "other").mkdir()
+    seasign.write(tmp_path / "other" / "story.eaf", {"SIGN": STORY})
+    about = _Way.about
+
+    def late(way, one, known):
+        monkeypatch.setattr(_Way, "about", about)
+        assert run("index", other, "--out", tmp_path / "index", "--embedder", "gloss-text").exit_code == 0
+        return about(way, one, known)
+
+    monkeypatch.setattr(_Way, "about", late)
+    done = run("index", corpus, "--out", tmp_path / "index", "--embedder", "gloss-text", "--json")
+    said = json.loads(done.stdout)
+    if same:
+        assert (done.exit_code, said["indexed"], len(said["unchanged"])) == (0, {}, 2)
+    else:
+        assert (done.exit_code, list(said["indexed"])) == (1, ["ada/news.npz"])
+        assert "the index has another video of this name" in said["failed"]["story.eaf"]
 
 
 def test_embeddings_that_come_later_take_the_place_of_what_was_made(tmp_path):

@@ -125,6 +125,8 @@ def _index_one(one: Listed, known: Video | None, way: "_Way", told: _Told) -> No
     """Put one video in place of what the index has of it."""
     try:
         made = way.about(one, known)
+        if made and (now := way.store.videos([one.name]).get(one.name)) != known:  # another writer was faster
+            known, made = now, way.about(one, now)
         if made is None:
             told.unchanged.append(one.name)
             return

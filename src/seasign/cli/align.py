@@ -378,6 +378,9 @@ def _write_alignment(
         delivered.cues, aligned, signs, like=like, output=output, cues_from=subtitles, signs_from=signs_from
     )
     seasign.write(output, tiers, like=like, media=[source] if source.suffix.lower() in VIDEOS else [])
+    if "SUBTITLE_ALIGNED" not in tiers:
+        stays = f"{like}: its own tier SUBTITLE_ALIGNED stays; the cues moved are on {list(tiers)[-1]} of {output}"
+        warnings.warn(stays, InputWarning, stacklevel=2)
 
 
 def _print_summary(

@@ -19,6 +19,7 @@ from seasign.cli.options import (
     Number,
 )
 from seasign.formats.disk import write_text
+from seasign.lag import CLEAR
 from seasign.pose_estimation import check_estimator
 from seasign.types import Costs
 
@@ -28,7 +29,9 @@ from seasign.types import Costs
 @click.option(
     "--seed", type=click.IntRange(0), default=1, show_default=True, help="Another seed makes another episode."
 )
-@click.option("--seconds", type=Number(min=5), default=300.0, show_default=True, help="Length of the episode.")
+@click.option(
+    "--seconds", type=Number(min=20, max=36_000), default=300.0, show_default=True, help="Length of the episode."
+)
 @QUIET
 def demo(output: Path, seed: int, seconds: float, quiet: bool) -> None:
     """Do the main job on a made-up episode.
@@ -60,7 +63,8 @@ def demo(output: Path, seed: int, seconds: float, quiet: bool) -> None:
         f"episode   {seconds:g} s, {len(episode.signs)} signs, {len(episode.cues)} subtitles that come too early"
     )
     click.echo(f"signs     {seasign.gate(signs, episode.poses)}")
-    click.echo(f"lag       {alignment.lag}, estimated")
+    assert alignment.lag is not None
+    click.echo(f"lag       {alignment.lag}, {'estimated' if alignment.lag.clarity >= CLEAR else 'a guess'}")
     click.echo(f"verdict   {seasign.give_verdict(alignment)}\n")
     click.echo("against the truth   frame acc.   F1@.50   start off by")
     lag_only = [

@@ -107,6 +107,10 @@ def replacing(path: Path) -> Iterator[Path]:
         mode = path.stat().st_mode if path.exists() else 0o666 & ~_umask()
         temporary.chmod(mode & 0o777)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, name):
+            raise  # it is of another file
+        raise OSError(error.errno, error.strerror, str(given)) from None
     finally:
         temporary.unlink(missing_ok=True)
 

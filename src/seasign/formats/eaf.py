@@ -151,7 +151,7 @@ def _words(text: str) -> str:
 
 
 def write(
-    path: Path, tiers: Mapping[str, Sequence[Span]], *, like: Path | None = None, media: Sequence[Path] = ()
+    path: Path, tiers: Mapping[str, Sequence[Span]], *, like: Path | str | None = None, media: Sequence[Path | str] = ()
 ) -> None:
     """Write each tier's spans as annotations: a sign's gloss, a cue's text, or no value.
 
@@ -173,7 +173,8 @@ def write(
             that XML cannot. Nothing is written.
         ValueError: A time is not finite.
     """
-    source, data = (like, like.read_bytes()) if like else (path, _fresh(path, media))
+    source = Path(like or path)
+    data = source.read_bytes() if like else _fresh(path, [Path(medium) for medium in media])
     rows = {}
     for name, spans in tiers.items():
         rows[name], oddities = _fit(spans)

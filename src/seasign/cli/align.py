@@ -43,10 +43,10 @@ from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWa
 @click.command()
 @click.argument("source", metavar="INPUT", type=EXISTING)
 @click.argument("subtitles", type=EXISTING)
-@click.option("-o", "--output", type=EXISTING, help="The file to write; its suffix says how.")
-@click.option("--in-place", is_flag=True, help="Replace SUBTITLES, and keep what it was in SUBTITLES.bak, .bak1, ...")
-@click.option("--signs", type=EXISTING, help="Signs that someone else found; INPUT is then not looked at.")
-@click.option("--merge", "extra", type=EXISTING, help="More signs: where they agree with one found, they replace it.")
+@click.option("-o", "--output", type=EXISTING, help="The output; its suffix sets the format.")
+@click.option("--in-place", is_flag=True, help="Replace SUBTITLES, and keep the old file as SUBTITLES.bak, .bak1, ...")
+@click.option("--signs", type=EXISTING, help="Read the signs from this file, and INPUT only for --embedder.")
+@click.option("--merge", "extra", type=EXISTING, help="More signs: each replaces the signs that it agrees with.")
 @click.option("--sign-tier", default="SIGN", show_default=True, help="Where the signs are, in an ELAN file.")
 @click.option("--subtitle-tier", help="Where the subtitles are, in an ELAN file. [default: SUBTITLE]")
 @options(SEGMENTATION)
@@ -55,7 +55,7 @@ from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWa
               help="What embed-text wrote, or a .npy of cues x dimensions; needs --sign-embeddings.")  # fmt: skip
 @click.option("--sign-embeddings", type=EXISTING,
               help="What embed-signs wrote, or a .npy of signs x dimensions, from the same model.")  # fmt: skip
-@click.option("--embedder", multiple=True, metavar=NAME, help=f"{WHAT} Given more than once, the mean of them.")
+@click.option("--embedder", multiple=True, metavar=NAME, help=f"{WHAT} Given more than once: the mean of them.")
 @TAGS
 @CACHE
 @click.option("--normalize", type=click.Choice(["softmax", "z-score", "sinkhorn", "columns", "softmax+columns"]),
@@ -65,34 +65,34 @@ from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWa
 )
 @PRESET
 @click.option("--lag", type=Lag(), help="Seconds by which the signing comes after the subtitles. [default: auto]")
-@click.option("--padding", type=Pair(), help="Seconds added to starts and ends at last, such as 0,1. [default: 0]")
-@click.option("--w-dur", type=COST, help=f"Cost of a second of difference in length. [default: {Costs.w_dur:g}]")
-@click.option("--w-gap", type=COST, help=f"Cost of a second without a sign in a cue. [default: {Costs.w_gap:g}]")
+@click.option("--padding", type=Pair(), help="Seconds added to starts and ends last of all, such as 0,1. [default: 0]")
+@click.option("--w-dur", type=COST, help=f"Cost per second of difference in length. [default: {Costs.w_dur:g}]")
+@click.option("--w-gap", type=COST, help=f"Cost per second without a sign inside a cue. [default: {Costs.w_gap:g}]")
 @click.option("--w-sim", type=COST, help=f"Reward of similarity. [default: {Costs.w_sim:g}]")
-@click.option("--max-gap", type=COST, help=f"No cue straddles a longer pause, in seconds. [default: {Costs.max_gap:g}]")
+@click.option("--max-gap", type=COST, help=f"Longest pause inside a cue, in seconds. [default: {Costs.max_gap:g}]")
 @click.option(
-    "--window", type=click.IntRange(0), help=f"Signs near a cue that it may end on; 0: all. [default: {Costs.window}]"
+    "--window", type=click.IntRange(0), help=f"Signs near a cue on which it may end; 0: all. [default: {Costs.window}]"
 )
 @click.option("--drop", type=COST, help=f"Price of a cue that gets no sign. [default: {Costs.drop:g}]")
-@click.option("--skip", type=COST, help=f"Price of a second of signs between two cues. [default: {Costs.skip:g}]")
-@click.option("--hole", type=COST, help=f"Price of a hole, in which a second costs a sixth. [default: {Costs.hole:g}]")
-@click.option("--temperature", type=COST, help=f"0: the edges of the best runs. [default: {Costs.temperature:g}]")
+@click.option("--skip", type=COST, help=f"Price per second of signs left between two cues. [default: {Costs.skip:g}]")
+@click.option("--hole", type=COST, help=f"Price of a hole; a second in it costs a sixth. [default: {Costs.hole:g}]")
+@click.option("--temperature", type=COST, help=f"0: take the best runs alone. [default: {Costs.temperature:g}]")
 @click.option("--compat", type=click.Choice(["sea"]), help="The published arithmetic, slips included.")
-@click.option("--touching", type=COST, help="Draw together cues that are no further apart as delivered, such as 0.25.")
-@click.option("--pins", type=EXISTING, help="Times that are right: a CSV of cue,start,end, or tier PINNED of an .eaf.")
+@click.option("--touching", type=COST, help="Seconds: cues delivered at most so far apart meet, such as 0.25.")
+@click.option("--pins", type=EXISTING, help="Times to keep: a CSV of cue,start,end, or an .eaf with the tier PINNED.")
 @click.option("--dropped", type=click.Choice(["keep", "shift", "mark", "remove"]), default="shift", show_default=True,
-              help="Cues without signs: as delivered, with the lag alone, marked, or left out.")  # fmt: skip
+              help="Cues without signs: keep their times, shift them by the lag, mark or remove them.")  # fmt: skip
 @click.option(
     "--max-speed",
     type=Number(min=0, min_open=True),
-    help="Characters per second: faster cues stay up longer where there is room.",
+    help="Characters per second: a faster cue stays up longer where there is room.",
 )
-@click.option("--report", type=EXISTING, help="Also write all about it, as .json or as a page, .html.")
-@click.option("--force", is_flag=True, help="Write the output even if the verdict is not to use it.")
-@click.option("--skip-broken", is_flag=True, help="Pass over cues that cannot be read instead of refusing the file.")
+@click.option("--report", type=EXISTING, help="Also write a report, as .json or as a page, .html.")
+@click.option("--force", is_flag=True, help="Write the output even if the verdict is `do not use`.")
+@click.option("--skip-broken", is_flag=True, help="Skip unreadable cues instead of refusing the file.")
 @click.option("--timeline", type=EXISTING, help="Also draw signs and cues, before and after, as .svg.")
 @options(ESTIMATION)
-@click.option("--poses", type=EXISTING, help="Keep the poses of a video in this .pose, and use them if they are there.")
+@click.option("--poses", type=EXISTING, help="Keep the poses of a video in this .pose, and use them if it exists.")
 @QUIET
 @JSON
 @click.pass_obj

@@ -22,7 +22,7 @@ def checkpoints() -> None:
 @checkpoints.command("list")
 @JSON
 def list_(as_json: bool) -> None:
-    """Say what is published, under which licence, and what was pulled."""
+    """List what is published, under which licence, and what was pulled."""
     pulled = store.list_published()
     if as_json:
         rows = [{"name": name, "pulled": folder and str(folder)} for name, folder in pulled.items()]
@@ -40,12 +40,12 @@ def list_(as_json: bool) -> None:
 
 @checkpoints.command()
 @click.argument("name")
-@click.option("--from", "address", metavar="URL", help="Another place of the same file.")
+@click.option("--from", "address", metavar="URL", help="Fetch the same file from here.")
 @QUIET
 def pull(name: str, address: str | None, quiet: bool) -> None:
     """Fetch a published checkpoint, verify and convert it.
 
-    NAME is one that `seasign checkpoints list` shows. A download that broke off goes on where it was.
+    NAME is one that `seasign checkpoints list` shows. A broken download resumes.
     """
     with progress_bar(name, "bytes", quiet) as progress:
         folder = store.pull(name, address=address, progress=progress)
@@ -60,8 +60,8 @@ def pull(name: str, address: str | None, quiet: bool) -> None:
 @click.argument("file", type=EXISTING)
 @click.option("-o", "--output", metavar="FOLDER", type=EXISTING, required=True, help="The checkpoint to write.")
 @click.option("--as", "name", type=click.Choice(list(store.PUBLISHED)), metavar="NAME",
-              help="Which published one FILE is: gives the settings that FILE lacks.")  # fmt: skip
-@click.option("--licence", help="To record; a checkpoint of SignCLIP brings none.")
+              help="Which published checkpoint FILE is; gives the settings that FILE lacks.")  # fmt: skip
+@click.option("--licence", help="The licence to record; files of SignCLIP hold none.")
 @click.option("--vocabulary", type=EXISTING, help="SignCLIP: the vocab.txt of its text tower.")
 @click.option("--max-frames", type=click.IntRange(1), help="SignCLIP: the context of clips. [default: 256]")
 @click.option("--max-tokens", type=click.IntRange(4), help="SignCLIP: the context of texts. [default: 64]")
@@ -77,7 +77,7 @@ def convert(
 ) -> None:
     """Turn FILE into a checkpoint: TorchScript, Lightning's .ckpt, torch.save, fairseq or safetensors.
 
-    Nothing in FILE is run: what is neither tensor nor plain container is refused by its name.
+    Nothing in FILE is run: anything but tensors and plain containers is refused and named.
     """
     settings = {key: value for key, value in given.items() if value is not None}
     known = store.PUBLISHED[name] if name else None
@@ -92,7 +92,7 @@ def convert(
 @click.argument("checkpoint", metavar="[NAME or FOLDER]", required=False)
 @QUIET
 def verify(checkpoint: str | None, quiet: bool) -> None:
-    """Hash the files of a checkpoint anew and build its network; without NAME, of all that were pulled."""
+    """Hash the files of a checkpoint anew and build its network; without NAME, of all pulled ones."""
     names = [checkpoint] if checkpoint else [name for name, folder in store.list_published().items() if folder]
     failed = []
     for name in names:

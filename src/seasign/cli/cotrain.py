@@ -21,8 +21,7 @@ from seasign.types import plain_values
 def cotrain(recipe: Path, output: Path | None, quiet: bool, as_json: bool) -> None:
     """Train an embedder on subtitles as they are: align, learn from what is sure, align again.
 
-    RECIPE, a .toml, is one of SignCLIP with a table [cotrain]. What is done is not done again when the same command is
-    given once more.
+    RECIPE is a .toml for SignCLIP with a table [cotrain]. The same command resumes a stopped run.
     """
 
     def tell(number: int, found: Round) -> None:

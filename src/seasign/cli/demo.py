@@ -34,10 +34,10 @@ from seasign.types import Costs
 )
 @QUIET
 def demo(output: Path, seed: int, seconds: float, quiet: bool) -> None:
-    """Do the main job on a made-up episode.
+    """Align a made-up episode, and score it.
 
-    A moving signer, and subtitles that come too early. It is aligned from its poses alone and scored against the
-    truth, which is known since it was planted.
+    The episode is a moving signer, with subtitles that come too early. It is aligned from its poses alone and scored
+    against the truth, which is known because the episode is made up.
     """
     episode = seasign.synthesize(seed, duration=seconds)
     assert episode.poses is not None
@@ -80,7 +80,7 @@ def demo(output: Path, seed: int, seconds: float, quiet: bool) -> None:
 @click.command()
 @JSON
 def doctor(as_json: bool) -> None:
-    """Say what works, and what to install."""
+    """Show what works, and what to install."""
     found = {"seasign": seasign.__version__, "python": platform.python_version(), "system": platform.platform()}
     found |= {name: version(name) for name in ("numpy", "lxml", "pose-format", "av", "click", "rich")}
     works = {name: _attempt(check) for name, check in CHECKS.items()}

@@ -50,7 +50,7 @@ WHAT = (
 EMBEDDER = click.option("--embedder", required=True, metavar=NAME, help=WHAT)
 CACHE = click.option(
     "--cache", type=EXISTING, metavar="FOLDER",
-    help="Where slow embeddings are kept for the next time. [default: SEASIGN_CACHE, or ~/.cache/seasign]",
+    help="Where slow embeddings are cached. [default: SEASIGN_CACHE, or ~/.cache/seasign]",
 )  # fmt: skip
 
 
@@ -67,8 +67,8 @@ def embed_signs(
 ) -> None:
     """Put signs of POSES into the space of an embedder.
 
-    POSES is a .pose or .npz. The .npz that is written holds a vector per sign, the name of their space, and the times
-    and glosses of the signs.
+    POSES is a .pose or .npz. The output, an .npz, holds a vector per sign, the name of their space, and the times and
+    glosses of the signs.
     """
     if poses.suffix.lower() not in POSES:
         raise InputError(f"{poses}: is no file of poses (*{' *'.join(POSES)}); for a video: seasign estimate-poses")
@@ -100,7 +100,7 @@ def embed_text(
 ) -> None:
     """Put the texts of SUBTITLES into the space of an embedder.
 
-    The .npz that is written holds a vector per cue, the name of their space, and the cues without their markup.
+    The output, an .npz, holds a vector per cue, the name of their space, and the cues without their markup.
     """
     jobs.check_outputs({"embeddings": (output, EMBEDDINGS)}, [subtitles])
     chosen = choose_embedder(embedder, tags)

@@ -50,12 +50,12 @@ class Rate(click.ParamType):  # type: ignore[type-arg]
 
 FPS = click.option(
     "--fps", type=Rate(), default="25", show_default=True,
-    help="Frames per second of the measure: 25, 23.976, 24000/1001.",
+    help="Frames per second in which to measure: 25, 23.976, 24000/1001.",
 )  # fmt: skip
 ESTIMATE_TIER = click.option("--estimate-tier", help="Of an ELAN file. [default: SUBTITLE_ALIGNED, else SUBTITLE]")
 DELIVERED = click.option(
     "--delivered", type=EXISTING,
-    help="The cues before alignment (of an ELAN file: SUBTITLE): also score these, moved by the lag, and joined.",
+    help="The cues before alignment (of an ELAN file: SUBTITLE). Also score these, moved by the lag, and joined.",
 )  # fmt: skip
 
 
@@ -85,8 +85,8 @@ def evaluate(
 ) -> None:
     """Score the cues of ESTIMATE against REFERENCE.
 
-    Two files, or two folders whose files have the same names. Of several files, 95 % intervals say what the scores
-    of other files like these may be.
+    Both are files, or folders whose files have the same names. With several files, each score has a 95 % interval for
+    other files like these.
     """
     sides, broken = _read(
         reference, (estimate, delivered), (given["reference_tier"] or REFERENCES, given["estimate_tier"])
@@ -105,14 +105,14 @@ def evaluate(
 @click.command()
 @click.argument("a", metavar="A", type=EXISTING)
 @click.argument("b", metavar="B", type=EXISTING)
-@click.option("--reference", type=EXISTING, required=True, help="What both are scored against.")
+@click.option("--reference", type=EXISTING, required=True, help="The true cues of both runs.")
 @click.option("--score", type=click.Choice(SCORES), default="f1@0.50", show_default=True, metavar="SCORE",
               help=f"One of {', '.join(SCORES)}.")  # fmt: skip
 @FPS
 @REFERENCE_TIER
 @ESTIMATE_TIER
 @DELIVERED
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is drawn at random.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the random draws.")
 @QUIET
 @JSON
 @click.pass_obj
@@ -132,8 +132,8 @@ def compare_runs(
 ) -> None:
     """Test whether the runs A and B on one reference differ by more than chance.
 
-    Three files, or three folders whose files have the same names. Paired by file: the interval draws files, and the
-    test swaps the runs within files.
+    A, B and the reference are three files, or three folders whose files have the same names. Runs are paired by file:
+    the interval resamples files, and the test swaps the runs within files.
     """
     tiers = given["reference_tier"] or REFERENCES, given["estimate_tier"], given["estimate_tier"]
     (truth, *runs), broken = _read(reference, (a, b, delivered), tiers)

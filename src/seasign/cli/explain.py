@@ -22,13 +22,14 @@ SHOWN = 20  # cues in a table
 
 @click.command()
 @click.argument("report", type=EXISTING)
-@click.option("--cue", "number", type=int, help="Its number, from 1, as in messages and pins.")
-@click.option("--id", "name", help="Its identifier in the subtitle file.")
+@click.option("--cue", "number", type=int, help="Number of the cue, from 1, as in messages and pins.")
+@click.option("--id", "name", help="Identifier of the cue in the subtitle file.")
 @JSON
 def explain(report: Path, number: int | None, name: str | None, as_json: bool) -> None:
-    """Say what REPORT holds about a cue, and what to do about it.
+    """Explain where a cue of REPORT went and why, and what to do about it.
 
-    REPORT is what `align --report` wrote, a .json or an .html. Without a cue: the least sure ones, the worst first.
+    REPORT is the .json or .html that `align --report` wrote. Without a cue, the least certain ones are listed, the
+    worst first.
     """
     if number is not None and name is not None:
         raise click.UsageError("give --cue or --id, not both")
@@ -150,8 +151,8 @@ def _span(span: Sequence[float] | None) -> str:
 def pins(marked: Path, subtitles: Path, output: Path, subtitle_tier: str | None, quiet: bool, as_json: bool) -> None:
     """Write the times that people marked in ELAN as a CSV of pins.
 
-    IN.eaf has a tier PINNED: each annotation there is a time that is right, and its value the number or the text of the
-    cue of SUBTITLES that is signed then.
+    Each annotation of the tier PINNED in IN.eaf is the true time of a cue of SUBTITLES. Its value is the number or the
+    text of that cue.
     """
     if marked.suffix.lower() not in TIERS:
         raise InputError(f"{marked}: expected an ELAN file, *.eaf")

@@ -42,7 +42,7 @@ ESTIMATED = ("crop", "static")  # that they also do where poses are estimated
 @options(SEGMENTATION)
 @click.option("--sign-tier", default="SIGN", show_default=True, help="Where the signs are, in ELAN files.")
 @click.option("--subtitle-tier", help="Where the subtitles are, in ELAN files. [default: SUBTITLE_ALIGNED or SUBTITLE]")
-@click.option("--delete", "gone", multiple=True, metavar="VIDEO", help="Forget this video, by its name in the index.")
+@click.option("--delete", "gone", multiple=True, metavar="VIDEO", help="Remove this video, by its name in the index.")
 @options(ESTIMATION)
 @QUIET
 @JSON
@@ -60,10 +60,10 @@ def index(
 ) -> None:
     """Put the videos of MANIFEST_OR_FOLDER into an index that `search` looks through.
 
-    A folder holds videos or poses, and beside each, under the same name, perhaps its signs, subtitles, or what
-    `embed-signs` wrote; a manifest is a CSV of video,poses,embeddings,signs,subtitles,signer,date,gloss. One file will
-    do too. Every sign and every sentence becomes a window. Given again, the command passes over videos that have not
-    changed, and puts those that have in place of what they were.
+    A folder holds videos or poses. Beside each, under the same name, may lie its signs, its subtitles, or the output of
+    `embed-signs`. A manifest is a CSV of video,poses,embeddings,signs,subtitles,signer,date,gloss. One file will do
+    too. Every sign and every sentence becomes a window. Run the command again to update: it skips unchanged videos and
+    replaces changed ones.
     """
     if corpus is None and not gone:
         raise click.UsageError("give a MANIFEST_OR_FOLDER, or a VIDEO to --delete")

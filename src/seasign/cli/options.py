@@ -117,17 +117,17 @@ class Crop(click.ParamType):  # type: ignore[type-arg]
         return x, y, width, height
 
 
-OUTPUT = click.option("-o", "--output", type=EXISTING, required=True, help="The file to write; its suffix says how.")
+OUTPUT = click.option("-o", "--output", type=EXISTING, required=True, help="The output; its suffix sets the format.")
 QUIET = click.option("--quiet", is_flag=True, help="Print nothing but warnings and errors.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 COST = Number(min=0)
 SEGMENTATION = [
     click.option("--segmenter", default="training-free", show_default=True, metavar="NAME or FOLDER",
-                 help="What finds the signs. The default looks at the height and speed of the hands and has learned "
-                      "nothing; `checkpoints list` names networks, and FOLDER holds one."),
-    click.option("--decoder", type=click.Choice(list(DECODERS)), help="How its tags are read. [default: its own]"),
+                 help="What finds the signs. The default looks at the height and speed of the hands and is not "
+                      "trained; `checkpoints list` names networks, and FOLDER holds one."),
+    click.option("--decoder", type=click.Choice(list(DECODERS)), help="How to read its tags. [default: its own]"),
     click.option("--thresholds", type=Thresholds(), metavar="B/O",
-                 help="Read its tags by these percentages of B and of O, such as 30/50."),
+                 help="Read its tags by these thresholds of B and O in percent, such as 30/50."),
 ]  # fmt: skip
 PRESET = click.option(
     "--preset", type=PresetOrName(), default=seasign.Preset(), metavar="NAME or FILE",
@@ -136,7 +136,7 @@ PRESET = click.option(
 ESTIMATION = [
     click.option("--crop", type=Crop(), help="Look at this part of the picture, such as an interpreter's inset."),
     click.option("--static", is_flag=True, help="Look for the signer anew in every frame: a few more hands are found."),
-    click.option("--python", type=EXISTING, help="A Python that has mediapipe==0.10.21, if this one has not."),
+    click.option("--python", type=EXISTING, help="Another Python that has mediapipe==0.10.21."),
 ]
 
 
@@ -165,7 +165,7 @@ def options(several: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
 REFERENCES = ("SUBTITLE_REFERENCE", "SUBTITLE_ALIGNED", "SUBTITLE")  # tiers in which true cues are looked for, in turn
 REFERENCE_TIER = click.option(
     "--reference-tier",
-    help=f"Where true cues are, in an ELAN file. [default: the first there is of {', '.join(REFERENCES)}]",
+    help=f"Where true cues are, in an ELAN file. [default: the first found of {', '.join(REFERENCES)}]",
 )
 
 

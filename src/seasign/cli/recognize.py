@@ -33,32 +33,32 @@ LEMMATIZERS: dict[str, Lemmatizer] = {"identity": identity, "wordnet": wordnet}
 @click.option(
     "--vocabulary",
     type=EXISTING,
-    help="What may be signed, one word a line; or BOBSL's .pkl. [default: FOLDER/words.txt]",
+    help="The words that may be signed, one a line; or BOBSL's .pkl. [default: FOLDER/words.txt]",
 )
-@click.option("--synonyms", type=EXISTING, help="What means the same: a .json (or .pkl) of words and lists of others.")
+@click.option("--synonyms", type=EXISTING, help="A .json (or .pkl) of words and lists of their synonyms.")
 @click.option(
     "--vectors",
     type=EXISTING,
-    help="What the text encoder made of the words: BOBSL's .pkl. [default: they are made by the encoder in FOLDER]",
+    help="Vectors of the words: BOBSL's .pkl. [default: made by the text encoder in FOLDER]",
 )
 @OUTPUT
 @click.option(
     "--threshold", type=Number(min=0, max=1), help="Least probability of a sign. [default: as tuned with the model]"
 )
-@click.option("--shortest", type=click.IntRange(min=1), help="Windows of a sign that is walked. [default: the same]")
+@click.option("--shortest", type=click.IntRange(min=1), help="Least windows per sign, for `walk`. [default: as tuned]")
 @click.option(
     "--decoder",
     type=click.Choice(["walk", "semi-markov"]),
     default="walk",
     show_default=True,
-    help="How signs are cut: runs of one word, as published, or with a prior of pace.",
+    help="How to cut signs: runs of one word, as published, or with a prior of pace.",
 )
-@click.option("--fps", type=Number(min=1), help="Of the video of an .npy of features. [default: 25]")
+@click.option("--fps", type=Number(min=1), help="Frame rate of the video of an .npy of features. [default: 25]")
 @click.option("--stride", type=click.IntRange(min=1), help="Frames between its rows. [default: 2]")
 @click.option(
-    "--first-frame", type=click.IntRange(min=0), help="That at the centre of the window of its first row. [default: 7]"
+    "--first-frame", type=click.IntRange(min=0), help="Frame at the centre of the window of its first row. [default: 7]"
 )
-@click.option("--source", help="What made it. [default: what the model was trained with]")
+@click.option("--source", help="Network that made it. [default: that of the training data]")
 @click.option("--half", is_flag=True, help="Compute in 16 bits: nearly twice as fast on processors that know bf16.")
 @click.option(
     "--onnx",
@@ -70,7 +70,7 @@ LEMMATIZERS: dict[str, Lemmatizer] = {"identity": identity, "wordnet": wordnet}
     "--cache",
     type=EXISTING,
     metavar="FOLDER",
-    help="Where vectors of words are kept. [default: SEASIGN_CACHE, or ~/.cache/seasign]",
+    help="Where vectors of words are cached. [default: SEASIGN_CACHE, or ~/.cache/seasign]",
 )
 @QUIET
 @JSON
@@ -82,9 +82,9 @@ def recognize(
 ) -> None:  # fmt: skip
     """Find the signs in POSES_OR_FEATURES, and which word of a vocabulary each is.
 
-    That is a .pose or .npz, or an .npy of features of windows, a row each. The signs go to the tier SIGN of an .eaf and
-    what else they may be to SIGN_ALTERNATIVES, or both to a .csv or .json. A tier of others stays: what would take its
-    name goes to SIGN_MERGED.
+    The input is a .pose or .npz, or an .npy of features of windows, a row each. The signs go to the tier SIGN of an
+    .eaf and their alternatives to SIGN_ALTERNATIVES, or both to a .csv or .json. A SIGN tier of your own stays: the
+    signs then go to SIGN_MERGED.
     """
     if half and onnx:
         raise click.UsageError("give --half or --onnx: each is a way to compute")
@@ -155,17 +155,17 @@ def recognize(
 @click.command("evaluate-glosses")
 @click.argument("reference", type=EXISTING)
 @click.argument("estimate", type=EXISTING)
-@click.option("--sentences", type=EXISTING, help="Subtitles that cut both; a sign is in the one that holds its middle.")
-@click.option("--synonyms", type=EXISTING, help="What means the same: a .json of words and lists of others.")
+@click.option("--sentences", type=EXISTING, help="Subtitles that divide both; a sign belongs to the one at its middle.")
+@click.option("--synonyms", type=EXISTING, help="A .json of words and lists of their synonyms.")
 @click.option(
     "--lemmatizer",
     type=click.Choice(sorted(LEMMATIZERS)),
     default="identity",
     show_default=True,
-    help="What makes one word of its forms; WordNet is English, and its data have to be there.",
+    help="What reduces words to their base form; WordNet is English, and needs its data.",
 )
 @click.option("--sign-tier", default="SIGN", show_default=True, help="Where signs are, in an ELAN file.")
-@click.option("--reference-tier", help="Where they are in the reference. [default: as --sign-tier]")
+@click.option("--reference-tier", help="Where signs are in the reference. [default: as --sign-tier]")
 @click.option(
     "--sentence-tier", help="Where the sentences are, in an ELAN file. [default: SUBTITLE_ALIGNED or SUBTITLE]"
 )
@@ -176,7 +176,8 @@ def evaluate_glosses(
 ) -> None:  # fmt: skip
     """Score the signs of ESTIMATE, with their glosses, against those of REFERENCE.
 
-    Both are an .eaf, .csv or .json of signs of one video. Without --sentences the whole is one.
+    Both are an .eaf, .csv or .json with the signs of one video. Without --sentences the video is scored as one
+    sentence.
     """
     sides, tiers = [], []
     for path, tier, option in (

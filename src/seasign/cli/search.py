@@ -48,7 +48,7 @@ FEW = 10  # queries from which on an interval is about as wide as it should be
 )  # fmt: skip
 @click.option("--embedder", metavar=NAME, help=f"{WHAT} [default: by the space, where no weights are needed]")
 @TAGS
-@click.option("-n", "count", type=click.IntRange(1), default=10, show_default=True, help="How many are shown.")
+@click.option("-n", "count", type=click.IntRange(1), default=10, show_default=True, help="How many hits to show.")
 @click.option("--gloss", metavar="PATTERN", help="Index: signs of this gloss, such as 'HOUSE*'; also without TEXT.")
 @click.option("--kind", type=click.Choice(["sign", "sentence"]), help="Index: windows of this kind. [--like: sign]")
 @click.option("--signer", help="Index: windows of this signer.")
@@ -59,11 +59,11 @@ FEW = 10  # queries from which on an interval is about as wide as it should be
     "least",
     type=Number(),
     metavar="SCORE",
-    help="Index: signs that whoever found them is so sure of.",
+    help="Index: signs of at least this confidence.",
 )
 @click.option("-o", "--output", type=EXISTING, help="Index: write the hits to a .csv or .json.")
-@click.option("--sheet", type=EXISTING, help="Index: show them on one page of pictures, an .html.")
-@click.option("--frames", is_flag=True, help="The pictures are frames of the video, where it is there, and not poses.")
+@click.option("--sheet", type=EXISTING, help="Index: show the hits on one page of pictures, an .html.")
+@click.option("--frames", is_flag=True, help="With --sheet: frames of the video, if it is there, in place of poses.")
 @QUIET
 @JSON
 @click.pass_obj
@@ -85,8 +85,8 @@ def search(
 ) -> None:
     """Find what is nearest to TEXT, or to a sign, among embeddings or in an index.
 
-    EMBEDDINGS is what `embed-signs` or `embed-text` wrote, an index what `index` made. Scores are dot products: higher
-    is nearer, and only those of one space compare.
+    `embed-signs` and `embed-text` write embeddings, `index` makes an index. Scores are dot products: higher is nearer,
+    and scores of different spaces do not compare.
     """
     asked = Filters(**filters)
     if text is not None and like is not None:
@@ -447,9 +447,9 @@ def _print_cards(cards: Sequence[Card]) -> None:
 def evaluate_retrieval(warned: list[str], /, texts: Path, signs: Sequence[Path], quiet: bool, as_json: bool) -> None:
     """Score how well texts find signs, and signs find texts.
 
-    TEXT is what `embed-text` wrote, SIGNS what `embed-signs` did. A sign belongs to the text that is its gloss, in
-    whatever case. Of several SIGNS each is one group, such as a signer, and intervals are for other groups; those of
-    one file are for other signs like these.
+    TEXT is the output of `embed-text`, SIGNS that of `embed-signs`. A sign belongs to the text that equals its gloss,
+    ignoring case. With several SIGNS each is one group, such as a signer, and intervals are for other groups; with one,
+    they are for other signs like these.
     """
     said, rows = _labelled(texts, Cue, "embed-text")
     files = [_labelled(path, Sign, "embed-signs") for path in signs]

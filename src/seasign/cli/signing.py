@@ -40,7 +40,7 @@ from seasign.types import InputError, Poses, Sign, Span, plain_values
 def estimate_poses(video: Path, output: Path, quiet: bool, as_json: bool, **given: Any) -> None:
     """Find the landmarks of the signer in VIDEO.
 
-    MediaPipe Holistic does it. An interrupted run goes on where it stopped when the same command is given again.
+    MediaPipe Holistic finds them. The same command resumes an interrupted run.
     """
     is_video(video, "video", ())
     jobs.check_outputs({"poses": (output, POSES)}, [video])

@@ -66,10 +66,10 @@ class Weights(click.ParamType):  # type: ignore[type-arg]
     "--words-of", type=EXISTING, metavar="SUBTITLES",
     help="In place of QUERY: look for the words of aligned subtitles, each near its cue.",
 )  # fmt: skip
-@click.option("--tier", default="SIGN", show_default=True, help="Where glosses are, in an ELAN file of a QUERY.")
+@click.option("--tier", default="SIGN", show_default=True, help="Where the glosses are, if QUERY is an ELAN file.")
 @click.option(
     "--spotter", metavar="dtw|windows|FOLDER",
-    help="What looks: warping, windows of an embedder, or a network. [default: dtw, or what --embedder needs]",
+    help="What finds the sign: warping, windows of an embedder, or a network. [default: dtw, or what --embedder needs]",
 )  # fmt: skip
 @click.option(
     "--embedder", metavar="dictionary:FOLDER|FOLDER",
@@ -79,10 +79,10 @@ class Weights(click.ParamType):  # type: ignore[type-arg]
 @TAGS
 @click.option(
     "--calibration", type=Weights(), metavar="A,B",
-    help="What a similarity is worth: 1 / (1 + exp(-A - B similarity)). Embedders bring none, and then spots are "
-         "ranked alone.",
+    help="Probabilities are 1 / (1 + exp(-A - B similarity)). Embedders have no calibration of their own: "
+         "without one, spots are only ranked.",
 )  # fmt: skip
-@click.option("-n", "--best", type=click.IntRange(1), help="At most so many spots, of all INPUTs. [default: 10]")
+@click.option("-n", "--best", type=click.IntRange(1), help="Most spots to show, of all INPUTs. [default: 10]")
 @click.option(
     "--least", type=Number(min=0, max=1), help="Least probability of a spot. [default: 0.1; with --words-of 0.5]"
 )
@@ -100,8 +100,8 @@ def spot(
 
     QUERY is a clip of one sign (poses or a video) or a part of it in seconds (clip.pose#1.2-1.9); a gloss in an ELAN
     file that has poses or a video of its name beside it (story.eaf#HOUSE); or a word, which needs --embedder. INPUT is
-    a video, poses, or a folder of poses, with its folders. Spots of all are ranked together, the likeliest first. An
-    .eaf gets the tiers SPOT and SPOT_CONFIDENCE; what is there already of others stays.
+    a video, poses, or a folder of poses, with its subfolders. Spots of all INPUTs are ranked together, the likeliest
+    first. An .eaf gets the tiers SPOT and SPOT_CONFIDENCE; tiers of your own stay.
     """
     queries, inputs = _divide(arguments, given)
     own = [Path(_parts(query)[0]) for query in queries]

@@ -27,8 +27,8 @@ from seasign.types import plain_values
 def train(recipe: Path, output: Path | None, quiet: bool, as_json: bool) -> None:
     """Train the network that RECIPE, a .toml, describes.
 
-    The folder of the run is its checkpoint: that of the best epoch. A run that was interrupted goes on after its last
-    whole epoch when the same command is given again.
+    The folder of the run is the checkpoint of its best epoch. The same command resumes an interrupted run after its
+    last whole epoch.
     """
     quiet = quiet or os.environ.get("LOCAL_RANK", "0") != "0"  # of several processes the first one speaks
     done: list[int] = []

@@ -47,7 +47,7 @@ EXAMPLES = [
         "--similarity", type=EXISTING, metavar="FOLDER", help="Cues x signs, in .npy named like the episodes."
     ),
     click.option("--sign-tier", default="SIGN", show_default=True, help="Where signs are, in an ELAN file."),
-    click.option("--subtitle-tier", default="SUBTITLE", show_default=True, help="Where cues are, in one."),
+    click.option("--subtitle-tier", default="SUBTITLE", show_default=True, help="Where cues are, in an ELAN file."),
     REFERENCE_TIER,
 ]
 
@@ -55,12 +55,12 @@ EXAMPLES = [
 @click.command()
 @options(EXAMPLES)
 @click.option("-o", "--output", type=EXISTING, required=True, help="The preset to write, a .json.")
-@click.option("--settings", type=click.IntRange(1), default=10_000, show_default=True, help="How many to try.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed draws others.")
-@click.option("--lag", type=Lag(), help="`auto`: found in every episode; or seconds. [default: both are tried]")
+@click.option("--settings", type=click.IntRange(1), default=10_000, show_default=True, help="How many settings to try.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed draws other settings.")
+@click.option("--lag", type=Lag(), help="`auto`: estimated in every episode; or seconds. [default: try both]")
 @click.option("--compat", type=click.Choice(["sea"]), help="Tune the published arithmetic.")
 @FPS
-@click.option("--processes", type=click.IntRange(1), default=2, show_default=True, help="How many work side by side.")
+@click.option("--processes", type=click.IntRange(1), default=2, show_default=True, help="How many run in parallel.")
 @QUIET
 @JSON
 @click.pass_obj
@@ -70,8 +70,7 @@ def tune(
     """Find settings that suit EPISODES, and save them as a preset.
 
     EPISODES are files or folders: ELAN files with the tiers SIGN and SUBTITLE; or, with --signs, subtitles as they were
-    delivered. What belongs together has the same name. An interrupted search goes on where it stopped when the same
-    command is given again.
+    delivered. Files that belong together have the same name. The same command resumes an interrupted search.
     """
     files = _pair(episodes, given)
     jobs.check_outputs({"the preset": (output, [".json"])}, _all(files))
@@ -122,10 +121,10 @@ def _interval(one: seasign.Interval, form: str) -> str:
 @click.command()
 @options(EXAMPLES)
 @click.option(
-    "-o", "--output", type=EXISTING, required=True, help="The preset to write, a .json; with its calibration."
+    "-o", "--output", type=EXISTING, required=True, help="The preset to write, a .json, with its calibration."
 )
 @PRESET
-@click.option("--diagram", type=EXISTING, help="Also draw what was stated against what was right, as .svg.")
+@click.option("--diagram", type=EXISTING, help="Also draw stated against true probabilities, as .svg.")
 @QUIET
 @JSON
 @click.pass_obj
@@ -142,7 +141,7 @@ def calibrate(
     """Fit the confidence of cues to EPISODES, and save it in a preset.
 
     EPISODES are files or folders: ELAN files with the tiers SIGN and SUBTITLE; or, with --signs, subtitles as they were
-    delivered. What belongs together has the same name.
+    delivered. Files that belong together have the same name.
     """
     files = _pair(episodes, given)
     outputs: dict[str, tuple[Path, Sequence[str]]] = {"the preset": (output, [".json"])}

@@ -178,6 +178,10 @@ def test_the_windows_nearest_to_a_word_or_to_examples_are_found(query: Query) ->
     assert np.isnan(found.probability)
 
 
+def test_windows_look_at_the_landmarks_that_their_embedder_looks_at() -> None:
+    assert EmbeddingWindows(Levels()).landmarks == LANDMARKS
+
+
 def test_windows_of_examples_are_of_about_their_length_and_those_of_words_of_all() -> None:
     lengths = [
         {round(one.duration, 6) for one in EmbeddingWindows(Levels()).candidates(query, steps())}

@@ -39,8 +39,7 @@ class Joined:
     @property
     def landmarks(self) -> tuple[str, ...]:
         """Those that any of them looks at."""
-        each = (getattr(embedder, "landmarks", ()) for embedder in self.embedders)
-        return tuple(dict.fromkeys(name for some in each for name in some))
+        return tuple(dict.fromkeys(name for one in self.embedders for name in landmarks_of(one)))
 
     def text(self, texts: Sequence[str]) -> Embeddings:
         """One row per text."""
@@ -62,6 +61,12 @@ def join(embeddings: Sequence[Embeddings]) -> Embeddings:
         raise InputError(f"cannot join embeddings of {sorted(rows)} rows: embed the same things in each space")
     vectors = np.hstack([one.vectors for one in embeddings]) / np.float32(len(embeddings) ** 0.5)
     return Embeddings(vectors, " + ".join(one.space for one in embeddings))
+
+
+def landmarks_of(model: object) -> tuple[str, ...]:
+    """Those that an embedder or a spotter looks at; none: it looks at no poses, or does not say, or is None."""
+    found: tuple[str, ...] = getattr(model, "landmarks", ())
+    return found
 
 
 def embed_text(texts: Sequence[str], embedder: Embedder) -> Embeddings:

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 
 from seasign.calibration import fit_weights
-from seasign.embedding import Embedder, compare, embed_signs, embed_text
+from seasign.embedding import Embedder, compare, embed_signs, embed_text, landmarks_of
 from seasign.glosses import Lemmatizer, identity
 from seasign.posterior import iou as iou
 from seasign.segmentation import SHORTEST, find_sign
@@ -244,6 +244,11 @@ class EmbeddingWindows:
     _kept: list[tuple[Poses, Embeddings, Float64[np.ndarray, "windows 2"]]] = field(
         default_factory=list, init=False, repr=False, compare=False
     )
+
+    @property
+    def landmarks(self) -> tuple[str, ...]:
+        """Those that the embedder looks at."""
+        return landmarks_of(self.embedder)
 
     def candidates(self, query: Query, poses: Poses) -> tuple[Spot, ...]:
         """The windows that are nearest to the query.

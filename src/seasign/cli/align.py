@@ -13,7 +13,7 @@ import numpy as np
 
 import seasign
 from seasign import jobs
-from seasign.cli.embed import CACHE, NAME, TAGS, WHAT, choose_embedders, embed_both, landmarks_of
+from seasign.cli.embed import CACHE, NAME, TAGS, WHAT, choose_embedders, embed_both
 from seasign.cli.options import (
     COST,
     ESTIMATION,
@@ -32,6 +32,7 @@ from seasign.cli.options import (
 )
 from seasign.cli.signing import choose_segmenter, is_video, poses_in, signs_in
 from seasign.confidence import CALIBRATION
+from seasign.embedding import landmarks_of
 from seasign.formats import EMBEDDINGS, POSES, SUBTITLES, TABLES, TIERS, VIDEOS
 from seasign.formats.disk import write_text
 from seasign.formats.timed_text import plain, prefixed, without
@@ -113,7 +114,7 @@ def align(
     others = seasign.read_signs(given["extra"], given["sign_tier"]) if given["extra"] else None
     similarity, space, embedded = _similarity(given, delivered.cues)
     embedder = choose_embedders(given["embedder"], given["tags"])
-    seen = landmarks_of(embedder) if embedder else ()
+    seen = landmarks_of(embedder)
     ready = given["signs"] or source.suffix.lower() in TIERS | TABLES
     chosen = None if ready else choose_segmenter(given, "alignment")
     if similarity is not None and len(similarity) != len(delivered.cues):

@@ -11,7 +11,7 @@ import click
 import seasign
 from seasign import checkpoints, jobs
 from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET
-from seasign.embedding import Joined, join
+from seasign.embedding import Joined, join, landmarks_of
 from seasign.formats import EMBEDDINGS, POSES, TIERS, disk
 from seasign.formats.timed_text import plain
 from seasign.models.cslr2_embedder import Cslr2Embedder
@@ -159,12 +159,6 @@ def choose_embedders(names: Sequence[str], tags: tuple[str, str] | None) -> seas
 def _tagged(embedder: SignClipEmbedder, tags: tuple[str, str]) -> SignClipEmbedder:
     """It, for these languages."""
     return replace(embedder, inputs=replace(embedder.inputs, tags=tags))
-
-
-def landmarks_of(embedder: seasign.Embedder) -> tuple[str, ...]:
-    """Those that an embedder looks at; none: it needs no poses."""
-    found: tuple[str, ...] = getattr(embedder, "landmarks", ())
-    return found
 
 
 def without_markup(cues: Sequence[Cue]) -> tuple[Cue, ...]:

@@ -13,11 +13,12 @@ import click
 
 import seasign
 from seasign import jobs
-from seasign.cli.embed import NAME, WHAT, choose_embedder, landmarks_of, without_markup
+from seasign.cli.embed import NAME, WHAT, choose_embedder, without_markup
 from seasign.cli.options import ESTIMATION, EXISTING, JSON, QUIET, SEGMENTATION, options, progress_bar
 from seasign.cli.signing import choose_segmenter, poses_in, segmented
 from seasign.corpora.videos import Listed, read_folder, read_manifest, read_one
 from seasign.decoding import Decoder
+from seasign.embedding import landmarks_of
 from seasign.formats import EMBEDDINGS, POSES, TIERS, VIDEOS
 from seasign.formats.disk import sha256
 from seasign.formats.npz import holds_embeddings
@@ -232,7 +233,7 @@ class _Way:
         if one.embeddings:
             embeddings, signs = read_signs_embedded(one.embeddings)
             return signs, cues, {"embeddings": embeddings}
-        poses = self._poses(one, made, landmarks_of(self.embedder) if self.embedder else ())
+        poses = self._poses(one, made, landmarks_of(self.embedder))
         return self._signs(one, poses), cues, {"poses": poses, "embedder": self.embedder}
 
     def _poses(self, one: Listed, made: Video, landmarks: Sequence[str]) -> Poses | None:

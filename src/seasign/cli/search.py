@@ -16,12 +16,12 @@ import numpy as np
 
 import seasign
 from seasign import jobs
-from seasign.cli.embed import NAME, TAGS, WHAT, choose_embedder, landmarks_of
+from seasign.cli.embed import NAME, TAGS, WHAT, choose_embedder
 from seasign.cli.index import SEVERAL, by_space, counted, has_changed, has_gone, kept_poses, to_forget
 from seasign.cli.options import EXISTING, JSON, QUIET, Number
 from seasign.contact_sheet import DRAWN, Asked, Card, clock, moments, shorten
 from seasign.corpora.videos import check_date
-from seasign.embedding import compare
+from seasign.embedding import compare, landmarks_of
 from seasign.formats import EMBEDDINGS, POSES, TABLES, VIDEOS, read_embeddings
 from seasign.formats.disk import write_text
 from seasign.formats.npz import holds_embeddings

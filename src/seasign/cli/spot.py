@@ -18,6 +18,7 @@ from seasign.cli.embed import TAGS, choose_embedder, without_markup
 from seasign.cli.options import ESTIMATION, EXISTING, JSON, QUIET, Number, options, wrote
 from seasign.cli.signing import is_video, poses_in
 from seasign.corpora.videos import BETTER
+from seasign.embedding import landmarks_of
 from seasign.formats import EMBEDDINGS, POSES, TABLES, TIERS, VIDEOS
 from seasign.formats.npz import holds_embeddings
 from seasign.formats.words import read_vocabulary
@@ -129,7 +130,7 @@ def spot(
         if math.isnan(spotter.calibration[0]):
             message = "is not calibrated, so spots are ranked and none has a probability; --calibration A,B states one"
             warnings.warn(f"{given['embedder'] or given['spotter']}: {message}", InputWarning, stacklevel=2)
-        looked_at: tuple[str, ...] = getattr(getattr(spotter, "embedder", spotter), "landmarks", ())
+        looked_at = landmarks_of(spotter)
         cues = without_markup(seasign.read_cues(given["words_of"]).cues) if given["words_of"] else ()
         label, query = (" ".join(queries),) * 2 if is_word else _query(queries, given, example_of)
         if any(_parts(one)[1] for one in queries) and isinstance(spotter, SubsequenceDtw | EmbeddingWindows):

@@ -227,6 +227,9 @@ class Evil:
         (bobsl.read_subtitles, LABELS["subtitles"] | {"start": ["x", 2, 3, 4]}, "'x' is no time"),
         (bobsl.read_vocabulary, {"house": 0}, "holds no words_to_id"),
         (bobsl.read_vocabulary, {"words_to_id": {"house": 0, "tree": 2}}, "not numbered 0 to 1"),
+        (bobsl.read_vocabulary, {"words_to_id": {"house": 0, "tree": "x"}}, "not numbered 0 to 1"),
+        (bobsl.read_vocabulary, {"words_to_id": {"house": 0, "tree": None}}, "not numbered 0 to 1"),
+        (bobsl.read_vocabulary, {"words_to_id": {"": 0}}, "holds no words_to_id"),
         (bobsl.read_synonyms, {"house": "home"}, "holds no synonyms"),
         (bobsl.read_lengths, {"videos": []}, "no names and lengths"),
     ],
@@ -347,6 +350,10 @@ def test_nobody_is_in_two_parts(tmp_path):
     (tmp_path / "split.json").write_text(json.dumps({"train": ["ep0"], "val": ["ep0"]}))
     with pytest.raises(InputError, match="ep0 is in train and in val"):
         bobsl.read_split(tmp_path / "split.json")
+    for text, words in (('{"train": "ep0"}', "a list of its episodes"), ("[]", "names no parts"), ("{", "not JSON")):
+        (tmp_path / "split.json").write_text(text)
+        with pytest.raises(InputError, match=words):
+            bobsl.read_split(tmp_path / "split.json")
 
 
 def test_an_lmdb_is_read_or_says_what_it_needs(tmp_path):
@@ -359,10 +366,14 @@ def test_an_lmdb_is_read_or_says_what_it_needs(tmp_path):
     with lmdb.open(str(tmp_path / "db"), map_size=2**20) as database, database.begin(write=True) as transaction:
         transaction.put(b"ep0/0000002.np", np.arange(768, dtype=np.float16).tobytes())
         transaction.put(b"ep1/0000001.np", io.BytesIO(b"short").read())
-    found = bobsl.read_lmdb_features(tmp_path / "db", "ep0", 3)
+        transaction.put(b"ep3/0000001.np", np.full(768, np.nan, np.float16).tobytes())
+    with pytest.warns(InputWarning, match="1 of the first 2 windows of ep0 are not there, and count as 0"):
+        found = bobsl.read_lmdb_features(tmp_path / "db", "ep0", 3)
     assert (found.vectors[[0, 2]] == 0).all()
     assert found.vectors[1].tolist() == list(range(768))
     with pytest.raises(InputError, match="has 5 bytes, not 768 of float16"):
         bobsl.read_lmdb_features(tmp_path / "db", "ep1", 1)
+    with pytest.raises(InputError, match=r"ep3/0000001.np holds numbers that are not finite"):
+        bobsl.read_lmdb_features(tmp_path / "db", "ep3", 1)
     with pytest.raises(InputError, match="holds nothing of ep2"):
         bobsl.read_lmdb_features(tmp_path / "db", "ep2", 1)

@@ -58,11 +58,12 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
         return words.read_vocabulary(path)
     table = pickles.read(path)
     numbers = table.get("words_to_id") if isinstance(table, dict) else None
-    if not isinstance(numbers, dict) or not numbers or not all(isinstance(word, str) for word in numbers):
+    if not isinstance(numbers, dict) or not numbers or not all(isinstance(word, str) and word for word in numbers):
         raise InputError(f"{path}: holds no words_to_id, from words to numbers")
-    if sorted(map(int, numbers.values())) != list(range(len(numbers))):
+    of = {str(number): word for word, number in numbers.items()}
+    if of.keys() != set(map(str, range(len(numbers)))):
         raise InputError(f"{path}: {len(numbers)} words are not numbered 0 to {len(numbers) - 1}, each once")
-    return tuple(sorted(numbers, key=lambda word: int(numbers[word])))
+    return tuple(of[str(number)] for number in range(len(of)))
 
 
 def read_synonyms(path: Path) -> dict[str, list[str]]:
@@ -151,9 +152,11 @@ def read_split(path: Path) -> dict[str, tuple[str, ...]]:
     """
     try:
         table = json.loads(disk.read_text(path)[0])
-        parts = {str(part): tuple(map(str, episodes)) for part, episodes in table.items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise InputError(f"{path}: names no parts and their episodes ({error})") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error})") from None
+    if not isinstance(table, dict) or not all(isinstance(episodes, list) for episodes in table.values()):
+        raise InputError(f"{path}: names no parts: expected an object: a part, and a list of its episodes")
+    parts = {part: tuple(map(str, episodes)) for part, episodes in table.items()}
     of: dict[str, str] = {}
     for part, episodes in parts.items():
         for episode in episodes:
@@ -332,8 +335,10 @@ def read_lmdb_features(path: Path, episode: str, windows: int) -> WindowFeatures
     """The features of an episode in an LMDB; a window that is not there is 0, as published.
 
     Raises:
-        InputError: None is there, or one is of another length.
+        InputError: None is there, or one is of another length or not finite.
         ModuleNotFoundError: There is no lmdb; the message is the remedy.
+    Warns:
+        InputWarning: Windows are not there, and later ones are.
     """
     rows = _lmdb(path, episode, windows, "float16", WIDTH)
     return WindowFeatures(rows, FPS, "video-swin")
@@ -383,7 +388,7 @@ def _lmdb(path: Path, folder: str, windows: int, kind: str, width: int) -> np.nd
         import lmdb
     except ModuleNotFoundError:
         raise ModuleNotFoundError('reading an LMDB needs lmdb: pip install "seasign[bobsl]"') from None
-    rows, there = np.zeros((windows, width), kind), 0
+    rows, there, last = np.zeros((windows, width), kind), 0, 0
     try:
         environment = lmdb.open(str(path), readonly=True, lock=False, create=False, subdir=path.is_dir())
     except lmdb.Error as error:
@@ -396,9 +401,14 @@ def _lmdb(path: Path, folder: str, windows: int, kind: str, width: int) -> np.nd
             row = np.frombuffer(raw, kind) if len(raw) % rows.itemsize == 0 else np.empty(0)
             if len(row) != width:
                 raise InputError(f"{path}: {folder}/{number + 1:07d}.np has {len(raw)} bytes, not {width} of {kind}")
-            rows[number], there = row, there + 1
+            if not np.isfinite(row).all():
+                raise InputError(f"{path}: {folder}/{number + 1:07d}.np holds numbers that are not finite")
+            rows[number], there, last = row, there + 1, number + 1
     if not there:
         raise InputError(f"{path}: holds nothing of {folder}")
+    if there < last:
+        message = f"{path}: {last - there} of the first {last} windows of {folder} are not there, and count as 0"
+        warnings.warn(message, InputWarning, stacklevel=3)
     return rows
 
 

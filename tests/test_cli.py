@@ -636,6 +636,7 @@ def test_zero_signs_and_zero_cues_leave_the_subtitles_as_they_are(folder):
     assert result.exit_code == 0, result.output
     assert Path("out.vtt").read_text() == NEWS
     assert "warning: there are no signs: nothing was moved" in result.stderr
+    assert "verdict   check 2 cues: no cue got signs" in result.stdout
     Path("none.vtt").write_text("WEBVTT\n\nNOTE nothing\n")
     result = run("align", "signs.csv", "none.vtt", "-o", "out.vtt")
     assert result.exit_code == 0, result.output

@@ -166,6 +166,15 @@ def test_without_a_cue_the_least_sure_twenty_are_listed_worst_first(folder, repo
     assert [said["number"] for said in listed] == [cue + 1 for cue in rank(report)[:20]]
 
 
+def test_the_list_says_what_not_to_use_and_keeps_its_columns_apart(folder, report):
+    cues = [{**cue, "dropped": True, "signed": None, "probability": None} for cue in report["cues"]]
+    verdict = {"verdict": "do not use", "reason": "9 of 9 cues fit no signs", "check": []}
+    Path("no.json").write_text(dump_report({**report, "cues": cues, "verdict": verdict}), encoding="utf-8")
+    said = run("explain", "no.json").stdout
+    assert f"\ndo not use: 9 of 9 cues fit no signs\n{len(cues)} cues, 0 to check." in said
+    assert "  dropped unknown  00:" in said
+
+
 def test_json_says_the_same_and_an_id_names_a_cue(folder, report):
     cues = [{**cue, "id": f"c{cue['index']}" if cue["index"] > 1 else "twice"} for cue in report["cues"]]
     Path("ids.json").write_text(dump_report({**report, "cues": cues}), encoding="utf-8")

@@ -153,9 +153,11 @@ def give_verdict(alignment: Alignment) -> Verdict:
     """Say whether an alignment is good, has cues to check, or is not to be used, such as that of another programme."""
     count = len(alignment.cues)
     sure = alignment.confidence
-    if sure is None or not count:
-        return Verdict("good", "nothing was judged: there is no confidence")
     unsigned = [i for i, run in enumerate(alignment.runs) if not run]
+    if sure is None or not count:
+        if unsigned:
+            return Verdict("check", "no cue got signs", tuple(unsigned))
+        return Verdict("good", "nothing was judged: there is no confidence")
     probability = np.array([one.probability for one in sure])
     taken = np.array([len(run) > 0 for run in alignment.runs])
     mean = float(probability[taken].mean()) if taken.any() else 0.0

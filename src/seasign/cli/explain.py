@@ -95,14 +95,16 @@ def _print_cue(said: Mapping[str, Any]) -> None:
 
 def _print_worst(report: Path, worst: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> None:
     """A table of the least sure cues."""
-    click.echo(f"{'cue':>5}  {'sure':13}{'aligned':31}{'moved':>9}  text")
+    click.echo(f"{'cue':>5}  {'sure':17}{'aligned':31}{'moved':>9}  text")
     for said in worst:
         by = f"{said['moved'][0]:+.2f} s" if said["moved"] else "-"
         text = _line(said)
         text = text if len(text) <= 40 else f"{text[:39]}…"
-        click.echo(f"{said['number']:5}  {_sure(said):13}{_span(said.get('aligned')):31}{by:>9}  {text}")
-    check = len((found.get("verdict") or {}).get("check") or ())
-    click.echo(f"\n{len(found['cues'])} cues, {check} to check. All about one of them:")
+        click.echo(f"{said['number']:5}  {_sure(said):17}{_span(said.get('aligned')):31}{by:>9}  {text}")
+    verdict = found.get("verdict") or {}
+    check = len(verdict.get("check") or ())
+    refused = f"do not use: {verdict.get('reason')}\n" * (verdict.get("verdict") == "do not use")
+    click.echo(f"\n{refused}{len(found['cues'])} cues, {check} to check. All about one of them:")
     click.echo(f"    seasign explain {report} --cue {worst[0]['number']}")
 
 

@@ -615,7 +615,7 @@ def test_a_published_file_of_labels_is_learned_from_and_the_network_knows_that_i
     assert (one.text, one.probability) == (other.text, pytest.approx(other.probability, rel=1e-4))
     assert seasign.translate(known, found, segmenter=Phrases(((0, 6),))).cues
     before = pretrain(recipe, data, tmp_path)
-    with pytest.warns(InputWarning, match=r"learned from shares .*, where these poses are in pixels: without the pict"):
+    with pytest.warns(InputWarning, match=r"learned from shares .*, where these poses are in pixels: their prov"):
         made, _ = make_network(None, before, ["heavy rain"], units_of(in_pixels(clip)))
     assert made.inputs.unit == "pixels"
     made, _ = make_network(None, before, ["heavy rain"], units_of(known))

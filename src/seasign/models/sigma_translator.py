@@ -18,7 +18,7 @@ THIN = 4  # times as many frames as are looked at, from which most of a clip is 
 Work = Literal["islr", "cslr", "slt"]
 Unit = Literal["pixels", "shares"]  # of x and y: one length, or the picture's width and its height
 SAID: dict[Unit, str] = {"pixels": "pixels", "shares": "shares of the picture's width and height"}
-SQUEEZED = "without the picture's size in their provenance bodies are wider or narrower to it"
+SQUEEZED = "their provenance has no size of the picture, so that bodies are wider or narrower to it"
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def look(
     unit = network.inputs.unit or units_of(poses)[0]
     if unit not in units_of(poses):
         message = f"poses in {SAID[units_of(poses)[0]]}, where the network learned from {SAID[unit]}"
-        warnings.warn(f"{message}: {SQUEEZED}, expect worse", InputWarning, stacklevel=2)
+        warnings.warn(f"{message}: {SQUEEZED}; expect worse", InputWarning, stacklevel=2)
     try:
         looked = network.look(in_unit(poses, unit))
     except InputError as error:

@@ -146,6 +146,17 @@ def test_align_in_place_leaves_the_signs_that_people_may_have_corrected(folder):
         assert tiers["SIGN_MERGED"] == tuple(SIGNS)
 
 
+def test_a_time_code_that_begins_at_ten_hours_is_told_with_the_lag_that_helps(folder):
+    cues = [replace(cue, start=cue.start + 36_000, end=cue.end + 36_000) for cue in CUES]
+    seasign.write("ten.srt", cues)
+    given = ["align", "signs.csv", "ten.srt", "-o", "out.srt"]
+    said = run(*given).stderr
+    assert re.search(r"ten.srt: all cues \(10:00:0.* are outside of the signing .*--lag -3599\d or so", said), said
+    lag = re.search(r"--lag (-\d+)", said)[1]
+    assert "outside" not in run(*given, "--lag", lag).stderr
+    assert "outside" not in run("align", "signs.csv", "news.vtt", "-o", "out.vtt").stderr
+
+
 def test_moved_cues_that_leave_the_aligned_tier_of_others_say_where_they_are(folder):
     theirs = (
         '<TIER LINGUISTIC_TYPE_REF="theirs" TIER_ID="SUBTITLE_ALIGNED"/><LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="theirs"/>'

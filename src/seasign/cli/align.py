@@ -35,10 +35,12 @@ from seasign.confidence import CALIBRATION
 from seasign.embedding import landmarks_of
 from seasign.formats import EMBEDDINGS, POSES, SUBTITLES, TABLES, TIERS, VIDEOS
 from seasign.formats.disk import write_text
-from seasign.formats.timed_text import plain, prefixed, without
+from seasign.formats.timed_text import format_stamp, plain, prefixed, whole_milliseconds, without
 from seasign.lag import CLEAR
 from seasign.legality import NOT_SIGNED
 from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWarning, Normalization, Sign, plain_values
+
+FAR = 10.0  # seconds outside of the signing at which no lag explains a cue
 
 
 @click.command()
@@ -139,6 +141,7 @@ def align(
             if not (quiet or as_json):
                 click.echo(f"compared  {len(text.vectors)} texts with {len(clips.vectors)} signs, by {space}")
         del poses
+        _compare_clocks(subtitles, delivered.cues, signs, 0.0 if lag == "auto" else lag[0])
         alignment = seasign.align(
             signs,
             delivered.cues,
@@ -201,6 +204,20 @@ def align(
     if refused:
         click.echo(f"error: {output}: not written: {verdict.reason}", err=True)
         raise click.exceptions.Exit(3)
+
+
+def _compare_clocks(subtitles: Path, cues: Sequence[Cue], signs: Sequence[Sign], lag: float) -> None:
+    """Warn of cues that all come before or after all signs, such as those whose time code begins at 10:00:00."""
+    if not cues or not signs:
+        return
+    first, last = min(cue.start for cue in cues), max(cue.end for cue in cues)
+    begin, end = min(sign.start for sign in signs), max(sign.end for sign in signs)
+    if begin - FAR < last + lag and first + lag < end + FAR:
+        return
+    times = [format_stamp(whole_milliseconds(max(time, 0.0))) for time in (first, last, begin, end)]
+    found = f"all cues ({times[0]} to {times[1]}) are outside of the signing ({times[2]} to {times[3]})"
+    remedy = f"if their clock is another one, --lag {round(begin - first)} or so brings them there"
+    warnings.warn(f"{subtitles}: {found}: {remedy}", InputWarning, stacklevel=2)
 
 
 def legal(
@@ -378,10 +395,10 @@ def _write_alignment(
     tiers = jobs.lay_tiers(
         delivered.cues, aligned, signs, like=like, output=output, cues_from=subtitles, signs_from=signs_from
     )
-    seasign.write(output, tiers, like=like, media=[source] if source.suffix.lower() in VIDEOS else [])
     if "SUBTITLE_ALIGNED" not in tiers:
         stays = f"{like}: its own tier SUBTITLE_ALIGNED stays; the cues moved are on {list(tiers)[-1]} of {output}"
         warnings.warn(stays, InputWarning, stacklevel=2)
+    seasign.write(output, tiers, like=like, media=[source] if source.suffix.lower() in VIDEOS else [])
 
 
 def _print_summary(

@@ -741,7 +741,7 @@ def test_a_broken_cue_is_refused_with_its_line_or_skipped(file, suffix, good, ba
         MODULES[suffix].read(path)
     with pytest.warns(InputWarning) as caught:
         subtitles = MODULES[suffix].read(path, skip_broken=True)
-    assert f"{path}: 1 broken cues left as they are, the first at line {line} " in str(caught[0].message)
+    assert f"{path}: 1 broken cue left as they are, the first at line {line} " in str(caught[0].message)
     assert len(subtitles.cues) == len(TIMES[suffix]) - 1
     assert written(path, subtitles) == before
     written(path, shifted(subtitles, 5))

@@ -53,7 +53,9 @@ def read(path: Path, landmarks: Sequence[str] | None = None) -> Poses:
             f"{path}: {name} is {points.dtype} {points.shape}; expected numbers: frames, landmarks, 2 to 4"
         )
     frames, count, columns = points.shape
-    if not frames or len(names) != count:
+    if not frames:
+        raise InputError(f"{path}: {name} has no frames; write it again")
+    if len(names) != count:
         raise InputError(f"{path}: {name} has {frames} frames of {count} landmarks, and {len(names)} names are given")
     trust = arrays.get("confidence", arrays.get("visibility"))
     if trust is None:

@@ -215,7 +215,8 @@ def settle_broken(path: Path, broken: Sequence[tuple[int, str]], *, skip: bool) 
     line, what = broken[0]
     if not skip:
         raise InputError(f"{path}:{line}: {what}; correct it, or leave such cues as they are with --skip-broken")
-    warn(f"{path}: {len(broken)} broken cues left as they are, the first at line {line} ({what})")
+    cues = f"{len(broken)} broken cue{'s' * (len(broken) != 1)}"
+    warn(f"{path}: {cues} left as they are, the first at line {line} ({what})")
 
 
 def broken_timing(line: str) -> str:

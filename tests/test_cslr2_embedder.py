@@ -287,6 +287,17 @@ def test_a_checkpoint_is_an_embedder_and_an_older_file_becomes_one(tmp_path):
     checkpoints.convert(
         tmp_path / "model_best.pth", tmp_path / "out", settings={"shape": {"heads": 4, "compat": "cslr2"}}
     )
+    saved = {f"module.{name}": tensor for name, tensor in tiny().state_dict().items()}
+    saved = {name.replace("self_attention", "self_attn"): tensor for name, tensor in saved.items()}
+    saved |= dict.fromkeys(("module.video_encoder.src_embed.pe", "module.text_encoder.shared.weight"), torch.ones(3, 4))
+    optimizer = {"state": {0: {"exp_avg": torch.ones(2)}}, "param_groups": [{"lr": 5e-5, "params": [0]}]}
+    as_saved = {"model_state_dict": saved, "optimizer_state_dict": optimizer, "epoch": 20, "loss": 0.5}
+    torch.save(as_saved, tmp_path / "model_20.pth")
+    settings = {"shape": {"heads": 4, "compat": "cslr2"}}
+    checkpoints.convert(tmp_path / "model_20.pth", tmp_path / "again", settings=settings)
+    assert (tmp_path / "again" / "weights.safetensors").read_bytes() == (
+        tmp_path / "out" / "weights.safetensors"
+    ).read_bytes()
     other = checkpoints.load(tmp_path / "out")
     features = WindowFeatures(FORWARD["video_features"][0, :10], Fraction(25), "video-swin")
     expected = Cslr2Embedder(tiny(), Inputs(), "").windows(features).vectors

@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 CONFIG = "config.json"
-WRAPPER = "mmmodel."  # before the names of SignCLIP's tensors, as fairseq saves them
+WRAPPERS = ("module.", "mmmodel.")  # before the names of tensors: of several GPUs, and of SignCLIP's in fairseq
 FAMILIES = {  # `model` in config.json -> its module and class, tensors that tell it from the others, what goes with it
     "bio-tagger": ("bio_tagger", "BioTagger", {"pose_projection.weight", "encoder.weight_ih_l0"}, alone),
     "unet-tagger": ("unet_tagger", "UnetTagger", {"frame_cnn.0.fc.weight", "encoder_attn.0.qkv.weight"}, alone),
@@ -201,6 +201,10 @@ def convert(
         config, tensors = _prepare_signclip(file, config, tensors, vocabulary, trim)
     elif vocabulary or trim:
         raise InputError(f"{file}: is a {config['model']}, which has no vocabulary and nothing to trim")
+    if config["model"] == "cslr2":
+        from seasign.models.cslr2 import trained
+
+        tensors = trained(tensors)
     network = _build(file, config, tensors)
     if config["model"] == "signclip":
         tensors = _halved(file, network.state_dict())
@@ -354,7 +358,8 @@ def _describe(file: Path) -> "tuple[dict[str, Any], dict[str, torch.Tensor]]":
     else:
         state = read_state(file)
         tensors, settings = state.tensors, state.settings
-    tensors = {name.removeprefix(WRAPPER): tensor for name, tensor in tensors.items()}
+    for wrapper in WRAPPERS:
+        tensors = {name.removeprefix(wrapper): tensor for name, tensor in tensors.items()}
     for model, (_, _, marks, _) in FAMILIES.items():
         if marks <= tensors.keys():
             beside = file.with_name(CONFIG)

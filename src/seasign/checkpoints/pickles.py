@@ -239,7 +239,8 @@ def _network(contents: object) -> tuple[dict[str, _View], dict[str, Any]]:
         return dict(_attributes(contents)), {}
     if not isinstance(contents, Mapping):
         return {}, {}
-    state = next((contents[key] for key in ("state_dict", "model") if isinstance(contents.get(key), Mapping)), contents)
+    keys = ("state_dict", "model_state_dict", "model")
+    state = next((contents[key] for key in keys if isinstance(contents.get(key), Mapping)), contents)
     views = {name: view for name, view in state.items() if isinstance(name, str) and isinstance(view, _View)}
     settings, given = {}, contents.get("hyper_parameters")
     for name, value in given.items() if isinstance(given, dict) else ():

@@ -213,6 +213,18 @@ class GraphWindows(nn.Module):
         return found
 
 
+def trained(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of the tensors that the authors' code saves those that it trains, by their names in the published code.
+
+    Left out are the frozen text encoder, which that file may hold whole, and the table of positions.
+    """
+    return {
+        name.replace(".self_attn.", ".self_attention."): tensor
+        for name, tensor in tensors.items()
+        if not name.startswith(("text_encoder.", "video_encoder.src_embed."))
+    }
+
+
 def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     """What the tensors say of the shape."""
     try:

@@ -411,7 +411,7 @@ KEYPOINTS = {"keypoints": np.ones((4, 2, 2)), "fps": np.array(25), "landmarks": 
         ({"keypoints": None, "pose": np.ones((4, 2, 2))}, r"no array 'xyz' \(arrays: fps, landmarks, pose\); add it"),
         ({"keypoints": np.ones((4, 2))}, "expected numbers: frames, landmarks"),
         ({"keypoints": np.ones((4, 3, 2))}, "4 frames of 3 landmarks, and 2 names"),
-        ({"keypoints": np.ones((0, 2, 2))}, "0 frames"),
+        ({"keypoints": np.ones((0, 2, 2))}, "has no frames; write it again"),
         ({"keypoints": np.full((4, 2, 2), np.nan)}, "none of 2 landmarks is seen in any of 4 frames"),
         ({"keypoints": np.array([{}])}, "damaged or holds objects"),
         ({"confidence": np.ones(4)}, "one per landmark"),

@@ -337,7 +337,7 @@ def test_few_examples_are_few_and_come_often(folder):
     assert sorted(example.text for example in corpus.train) == sorted(WORDS * 2)
     assert len(corpus) == 30
     assert corpus.draw(7, np.random.default_rng(0)).name == corpus.train[1].name
-    assert {len(Corpus(data, None, 0).train), len(corpus.valid), len(corpus.test)} == {12}
+    assert {len(Corpus(data, None, 0).train), len(corpus.valid)} == {12}
 
 
 def write_clip(path, frames=6, landmarks=COCO_WHOLEBODY):
@@ -430,6 +430,9 @@ def test_what_cannot_be_is_refused(folder, tmp_path):
         ({"data": Data(labels=Path("y")), "joined": None}, "labels, valid_labels and poses: expected all three"),
         ({"data": Data(manifest=Path("x"))}, "only the signs of traduttore are joined"),
         ({"joined": Joined(signs=(2, 9))}, "9 different ones, of 3 words"),
+        ({"data": Data(traduttore=Path("x"), repeat=2)}, r"^\[data\] repeat: what is joined is drawn anew"),
+        ({"data": Data(traduttore=Path("x"), poses=Path("y"))}, r"^\[data\] valid_labels, poses: they go with labels"),
+        ({"data": Data(labels=Path("x"), test_signers=("y",)), "joined": None}, "test_signers: labels name none"),
         ({"network": replace(SMALL, encoder=tmp_path / "none")}, "no such checkpoint|no checkpoint of that name"),
         (
             {"network": replace(SMALL, mt5=tmp_path)},
@@ -636,6 +639,11 @@ def test_a_published_file_of_labels_is_learned_from_and_the_network_knows_that_i
 def pretrain(recipe, data, folder):
     recipe.write_text('task = "sigma"\n' + data + TABLE + LOOP.format(metric="valid_loss", direction="min", epochs=1))
     return train(recipe, output=folder / "pretrained").checkpoint
+
+
+def test_what_fine_tuning_would_pass_over_is_refused(folder):
+    with pytest.raises(InputError, match=r"^\[data\] pairs, lexicon: they are for pre-training"):
+        finetune(folder, "islr", "per_instance", "max", extra='pairs = "pairs.tsv"\n')
 
 
 def test_glosses_that_are_not_known_are_asked_for(folder):

@@ -68,6 +68,16 @@ class Corpus:
             raise InputError("[data]: expected one of traduttore, manifest and labels")
         if joined is not None and data.traduttore is None:
             raise InputError("[joined]: only the signs of traduttore are joined; leave it out")
+        for given, why in (
+            (joined and data.repeat > 1, "repeat: what is joined is drawn anew; set [joined] sentences"),
+            (
+                data.labels and (data.valid_signers or data.test_signers),
+                "valid_signers, test_signers: labels name none",
+            ),
+            (not data.labels and (data.valid_labels or data.poses), "valid_labels, poses: they go with labels"),
+        ):
+            if given:  # and would be passed over
+                raise InputError(f"[data] {why}; leave it out")
         parts, self.files = _read(data, seed)
         self.parts = {part: sorted({str(clip.signer) for clip in some}) for part, some in parts.items()}
         self.lexicon = () if data.lexicon is None else read_vocabulary(data.lexicon)
@@ -85,7 +95,6 @@ class Corpus:
             self.valid = self.sentences("valid", joined.valid, np.random.default_rng([seed, 0, 0]))
         else:
             self.valid = tuple(map(_example, parts["valid"]))
-        self.test = tuple(map(_example, parts["test"]))
         self.units = units_of(self.valid[0].poses())
         self.texts = sorted({text for clip in (*self.train, *self.valid) for text in (clip.text, clip.glosses) if text})
 

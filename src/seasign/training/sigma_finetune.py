@@ -19,10 +19,9 @@ from torch.utils.data import DataLoader
 
 from seasign.metrics.glosses import evaluate_words
 from seasign.metrics.translation import evaluate_isolated, evaluate_translation
-from seasign.models.frame_tokens import Looked
 from seasign.models.pose_encoder import stack
 from seasign.models.sigma import Sigma
-from seasign.models.sigma_translator import SigmaTranslator, Work
+from seasign.models.sigma_translator import Work
 from seasign.models.sigma_words import PAD, pad
 from seasign.training.loop import Loss, load, share
 from seasign.training.recipe import Count, Loop, Share
@@ -87,6 +86,8 @@ class WritingTask:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
+        if recipe.data.pairs or recipe.data.lexicon:
+            raise InputError('[data] pairs, lexicon: they are for pre-training, with task = "sigma"; leave them out')
         self.corpus = Corpus(recipe.data, recipe.joined, recipe.loop.seed)
         self.data = self.corpus.files
         drawn = () if recipe.joined else self.corpus.train
@@ -122,17 +123,16 @@ class WritingTask:
         return Loss({"language": model(batch)}, len(batch.ids))
 
     def evaluate(self) -> dict[str, float]:
-        """What is written of clips that were not learned from, against what they say; `measure` says how."""
-        return self.measure(self.corpus.valid, self.valid)
+        """What is written of clips that were not learned from, against what they say.
 
-    def measure(self, examples: Sequence[Example], looked: Sequence[Looked]) -> dict[str, float]:
-        """Single signs `per_instance` and `per_class`, glosses by `wer`, sentences by `bleu_4` and others; percent."""
+        Single signs `per_instance` and `per_class`, glosses by `wer`, sentences by `bleu_4` and others; percent.
+        """
         said: list[str] = []
-        for first in range(0, len(looked), self.recipe.data.batch):
-            some = looked[first : first + self.recipe.data.batch]
+        for first in range(0, len(self.valid), self.recipe.data.batch):
+            some = self.valid[first : first + self.recipe.data.batch]
             found = self.network.say(some, beams=self.recipe.beams, most=self.recipe.most)
             said += [self.pieces.say(ids) for ids, _ in found]
-        true = [self.text(example) for example in examples]
+        true = [self.text(example) for example in self.corpus.valid]
         if self.recipe.work == "islr":
             scores = evaluate_isolated(true, said)
             return {"per_instance": scores.per_instance, "per_class": scores.per_class}
@@ -151,11 +151,6 @@ class WritingTask:
             "parts": self.corpus.parts,
         }
         return self.network.config | about, self.network.tensors
-
-    def translator(self, weights: str = "here") -> SigmaTranslator:
-        """The network as it is now."""
-        self.network.eval()
-        return SigmaTranslator(self.network, self.pieces, weights, self.recipe.beams, self.recipe.most)
 
     def text(self, example: Example) -> str:
         """What is to be written of a clip."""

@@ -1,7 +1,7 @@
 """Property tests try the same examples in every run of a shared check, and new ones at a developer's desk.
 
-Without torch, what trains or benches networks is not looked at. Networks of tests are small and have one thread: on a busy
-machine several would wait for each other longer than they compute.
+Without torch, what trains or benches networks is not looked at. The networks of tests are small and get one thread: on
+a busy machine several would wait for each other longer than they compute.
 """
 
 import os

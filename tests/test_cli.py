@@ -146,6 +146,12 @@ def test_align_in_place_leaves_the_signs_that_people_may_have_corrected(folder):
         assert tiers["SIGN_MERGED"] == tuple(SIGNS)
 
 
+def test_what_lies_beside_poses_is_an_input_too(folder):
+    seasign.write("news.pose", seasign.synthesize(duration=20.0).poses)
+    assert "is an input too" in refused("align", "news.pose", "news.vtt", "-o", "news.pose.json")
+    assert "is an input too" in refused("segment", "news.pose", "-o", "news.pose.json")
+
+
 def test_a_time_code_that_begins_at_ten_hours_is_told_with_the_lag_that_helps(folder):
     cues = [replace(cue, start=cue.start + 36_000, end=cue.end + 36_000) for cue in CUES]
     seasign.write("ten.srt", cues)

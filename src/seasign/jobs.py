@@ -32,6 +32,7 @@ def check_outputs(outputs: Mapping[str, tuple[Path, Collection[str]]], inputs: I
         InputError: Another suffix, no such folder, a folder, an output that is an input, or two outputs in one file.
     """
     inputs, before = list(inputs), dict[str, Path]()
+    inputs += [path.with_name(f"{path.name}.json") for path in inputs if path.suffix.lower() == ".pose"]  # their rate
     for what, (path, suffixes) in outputs.items():
         if path.suffix.lower() not in suffixes:
             raise InputError(f"{path}: cannot write {what} there; name it *{' *'.join(suffixes)}")

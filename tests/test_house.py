@@ -131,7 +131,7 @@ def test_what_the_source_distribution_includes_is_named_from_the_root():
     hatch = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
     included = hatch["sdist"]["include"]
     assert all(name.startswith("/") and (ROOT / name[1:]).exists() for name in included)
-    assert {"/README.md", "/CONTRIBUTING.md", "/Makefile", "/docs", "/src", "/tests"} <= set(included)
+    assert {"/README.md", "/CONTRIBUTING.md", "/Makefile", "/docs", "/recipes", "/src", "/tests"} <= set(included)
 
 
 def test_files_in_the_repository_are_small():

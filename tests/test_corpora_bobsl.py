@@ -37,7 +37,7 @@ def test_subtitles_are_cues_of_their_episodes(tmp_path):
 def test_the_vocabulary_is_in_the_order_of_its_numbers(tmp_path):
     numbers = dict(reversed(LABELS["vocab"].items()))
     found = bobsl.read_vocabulary(pickled(tmp_path / "v.pkl", {"words_to_id": numbers}))
-    assert found == tuple(LABELS["vocab"])
+    assert found == tuple(LABELS["vocab"]) == bobsl.read_vocabulary(pickled(tmp_path / "v.pkl", numbers))
     assert bobsl.read_synonyms(pickled(tmp_path / "y.pkl", LABELS["synonyms_raw"])) == LABELS["synonyms_raw"]
 
 
@@ -225,11 +225,11 @@ class Evil:
         (bobsl.read_subtitles, LABELS["subtitles"] | {"subtitle": ["a", " ", "c", "d"]}, "1 of ep0 at 6.50 s is empty"),
         (bobsl.read_subtitles, LABELS["subtitles"] | {"end": [1, 9, 15.4, 19.9]}, "subtitle 0 of ep0 ends at 1.00 s"),
         (bobsl.read_subtitles, LABELS["subtitles"] | {"start": ["x", 2, 3, 4]}, "'x' is no time"),
-        (bobsl.read_vocabulary, {"house": 0}, "holds no words_to_id"),
+        (bobsl.read_vocabulary, {"words_to_id": ["house"]}, "holds no vocabulary"),
         (bobsl.read_vocabulary, {"words_to_id": {"house": 0, "tree": 2}}, "not numbered 0 to 1"),
         (bobsl.read_vocabulary, {"words_to_id": {"house": 0, "tree": "x"}}, "not numbered 0 to 1"),
         (bobsl.read_vocabulary, {"words_to_id": {"house": 0, "tree": None}}, "not numbered 0 to 1"),
-        (bobsl.read_vocabulary, {"words_to_id": {"": 0}}, "holds no words_to_id"),
+        (bobsl.read_vocabulary, {"words_to_id": {"": 0}}, "holds no vocabulary"),
         (bobsl.read_synonyms, {"house": "home"}, "holds no synonyms"),
         (bobsl.read_lengths, {"videos": []}, "no names and lengths"),
     ],

@@ -194,10 +194,21 @@ def test_published_files_of_words_are_read_without_the_text_encoder(features):
     fewer = json.loads((features / "out.json").read_text())["signs"]
     assert 0 < len(fewer) < len(said)
     result = run("recognize", features / "clip.npy", *common)
-    assert "words.pkl: the texts of this CSLR2 are read by 't5-large', which is not here" in result.stderr
+    assert "seen: its words are read by 't5-large', which is not here; put the folder of that encoder" in result.stderr
+    np.save(features / "vectors.npy", np.stack([*pickle.loads((features / "vectors.pkl").read_bytes()).values()]))
+    assert run("recognize", features / "clip.npy", *common, "--vectors", features / "vectors.npy").exit_code == 0
+    np.save(features / "vectors.npy", np.ones((2, 24)))
+    result = run("recognize", features / "clip.npy", *common, "--vectors", features / "vectors.npy")
+    assert "vectors.npy: 2 vectors for 3 words: give one to each" in result.stderr
+    result = run("recognize", features / "clip.npy", "--model", features / "seen", "-o", features / "out.csv")
+    assert "seen: brings no words.txt; say with --vocabulary what may be signed" in result.stderr
     for vectors, words in (
         ({0: np.ones(24), 1: np.ones(24)}, "vectors.pkl: 1 of 3 words have no vector, such as 'home'"),
         (dict.fromkeys(range(3), np.ones(23)), "vectors.pkl: vectors of 23 numbers, where this CSLR2 takes 24"),
+        (
+            [torch.ones(24)] * 3,
+            "which is no plain data: it is not run; write the vectors with numpy.save, a row a word",
+        ),
         ({0: np.ones(24), 1: np.ones(24), 2: np.zeros(24)}, "vectors.pkl: 1 of 3 texts have no vector, such as 'home'"),
     ):
         dump(features / "vectors.pkl", vectors)

@@ -111,8 +111,8 @@ class _Module(_Record):
 def read_state(path: Path) -> State:
     """Read the tensors of the network in a file, into memory; those of an optimizer beside it stay where they are.
 
-    The network is a TorchScript module, or a dictionary of tensors: the whole file, or its `state_dict` (Lightning) or
-    `model` (fairseq).
+    The network is a TorchScript module, or a dictionary of tensors: the whole file, or its `state_dict` (Lightning),
+    `model_state_dict` (CSLR2) or `model` (fairseq).
 
     Raises:
         InputError: Not such a file, or damaged; its pickle names something that is neither tensor nor container; there

@@ -39,7 +39,7 @@ LEMMATIZERS: dict[str, Lemmatizer] = {"identity": identity, "wordnet": wordnet}
 @click.option(
     "--vectors",
     type=EXISTING,
-    help="Vectors of the words: BOBSL's .pkl. [default: made by the text encoder in FOLDER]",
+    help="Vectors of the words: an .npy, a row a word. [default: made by the text encoder in FOLDER]",
 )
 @OUTPUT
 @click.option(
@@ -99,11 +99,18 @@ def recognize(
     if suffix not in (*POSES, ".npy"):
         raise InputError(f"{signing}: holds neither poses nor features; expected *{' *'.join((*POSES, '.npy'))}")
     listed = vocabulary or model / "words.txt"
+    if model.is_dir() and not vocabulary and not listed.exists():
+        raise InputError(f"{model}: brings no words.txt; say with --vocabulary what may be signed")
     inputs = [path for path in (signing, listed, synonyms, vectors) if path]
     jobs.check_outputs({"signs": (output, TIERS | TABLES)}, inputs)
     recognizer = checkpoints.load(model)
     if not isinstance(recognizer, Cslr2Embedder):
         raise InputError(f"{model}: recognizes no signing; give the folder of a CSLR2")
+    if not recognizer.encoder and not vectors:
+        raise InputError(
+            f"{model}: its words are read by {recognizer.inputs.text!r}, which is not here; put the folder of that "
+            f"encoder there, as {model / 'text'}, or give --vectors"
+        )
     known = bobsl.read_vocabulary(listed)
     with _naming(synonyms or listed):
         meant = close(bobsl.read_synonyms(synonyms), known) if synonyms else {}

@@ -49,7 +49,7 @@ class Episode:
 
 
 def read_vocabulary(path: Path) -> tuple[str, ...]:
-    """The words by their numbers: `{"words_to_id": {word: number}}`, or a .txt of one word a line.
+    """The words by their numbers: a pickle of {word: number}, perhaps under `words_to_id`; or a .txt, one word a line.
 
     Raises:
         InputError: It is neither, or the numbers are not 0, 1, 2 ...
@@ -57,9 +57,9 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
     if path.suffix == ".txt":
         return words.read_vocabulary(path)
     table = pickles.read(path)
-    numbers = table.get("words_to_id") if isinstance(table, dict) else None
+    numbers = table.get("words_to_id", table) if isinstance(table, dict) else None
     if not isinstance(numbers, dict) or not numbers or not all(isinstance(word, str) and word for word in numbers):
-        raise InputError(f"{path}: holds no words_to_id, from words to numbers")
+        raise InputError(f"{path}: holds no vocabulary: expected words and their numbers, perhaps under words_to_id")
     of = {str(number): word for word, number in numbers.items()}
     if of.keys() != set(map(str, range(len(numbers)))):
         raise InputError(f"{path}: {len(numbers)} words are not numbered 0 to {len(numbers) - 1}, each once")
@@ -84,12 +84,23 @@ def read_synonyms(path: Path) -> dict[str, list[str]]:
 
 
 def read_vectors(path: Path, vocabulary: Sequence[str]) -> Float[np.ndarray, "words dimensions"]:
-    """The vector of every word, from a pickle of numbers of words, or words, and their vectors.
+    """The vector of every word: an .npy of a row a word, or a pickle of arrays in their order, by number or by word.
+
+    Pickles of torch's tensors, as they are published, are refused like all that are not plain data.
 
     Raises:
-        InputError: It is no such pickle; a word has no vector, or one of another length; one is not finite.
+        InputError: It is no such file; a word has no vector, or one of another length; one is not finite.
     """
-    table = pickles.read(path)
+    if path.suffix == ".npy":
+        found = np.asarray(features.read(path, source="words").vectors, np.float32)
+        if len(found) != len(vocabulary):
+            raise InputError(f"{path}: {len(found)} vectors for {len(vocabulary)} words: give one to each")
+        return found
+    try:
+        table = pickles.read(path)
+    except InputError as error:
+        raise InputError(f"{error}; write the vectors with numpy.save, a row a word") from None
+    table = dict(enumerate(table)) if isinstance(table, list) else table
     if not isinstance(table, dict):
         raise InputError(f"{path}: holds a {type(table).__name__}; expected the vectors of words by their numbers")
     rows = [table.get(number, table.get(word)) for number, word in enumerate(vocabulary)]

@@ -182,12 +182,14 @@ def test_windows_look_at_the_landmarks_that_their_embedder_looks_at() -> None:
     assert EmbeddingWindows(Levels()).landmarks == LANDMARKS
 
 
-def test_windows_of_examples_are_of_about_their_length_and_those_of_words_of_all() -> None:
+def test_windows_of_examples_are_of_about_their_length_and_those_of_words_as_long_as_signs_mostly_are() -> None:
     lengths = [
         {round(one.duration, 6) for one in EmbeddingWindows(Levels()).candidates(query, steps())}
         for query in ("1", (example(0.52),), (example(2.5),))
     ]
-    assert lengths == [{0.4, 0.65, 1.0, 1.5}, {0.4, 0.65, 1.0}, {1.5}]
+    assert lengths == [{0.65, 1.0}, {0.4, 0.65, 1.0}, {1.5}]
+    others = EmbeddingWindows(Levels(), lengths=(0.2, 2.0)).candidates("1", steps())
+    assert {round(one.duration, 6) for one in others} == {2.0}  # the nearest to that
 
 
 def test_windows_reach_to_the_last_frame_and_a_short_video_is_one() -> None:

@@ -25,6 +25,7 @@ from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign
 
 NAN = float("nan")
 OVERLAP = 0.3  # temporal IoU with a better spot above which one is the same place
+WORD = (0.5, 1.2)  # seconds that a sign of a word lasts, whose length nobody says
 RIGHT = 0.5  # temporal IoU with a sign of the query from which a spot is right
 RIDGE = 0.01  # what keeps a calibration finite, and no more: one of 1 halves its slope where scores have a long tail
 TEMPO = 2.0  # a sign is at most so many times as fast as another of its kind, or as slow
@@ -230,9 +231,10 @@ def trim(poses: Poses) -> Poses:
 class EmbeddingWindows:
     """A spotter over an embedder: windows of several lengths, by the cosine of their vectors with that of the query.
 
-    The vector of a word is that of its text, and all windows are looked at; that of examples is the mean of theirs at a
-    length of 1, and windows of lengths that their mean allows are, by `TEMPO`. The windows of the poses that were
-    looked at last are kept, so that a second query costs no more than comparing.
+    The vector of a word is that of its text, and windows of lengths within `WORD` are looked at: among the many shorter
+    ones the best is often one by chance. That of examples is the mean of theirs at a length of 1, and windows of
+    lengths that their mean allows are, by `TEMPO`. The windows of the poses that were looked at last are kept, so that
+    a second query costs no more than comparing.
     """
 
     embedder: Embedder
@@ -259,11 +261,10 @@ class EmbeddingWindows:
         """
         wanted, seconds = self._embed(query)
         vectors, spans = self.windows(poses)
-        rows = np.arange(len(spans))
-        if seconds is not None:
-            lengths = np.round(spans[:, 1] - spans[:, 0], 9)
-            off = np.abs(np.log(lengths / seconds))
-            rows = np.flatnonzero(off <= max(np.log(TEMPO), off.min(initial=np.inf)))
+        lengths = np.round(spans[:, 1] - spans[:, 0], 9)
+        low, high = WORD if seconds is None else (seconds / TEMPO, seconds * TEMPO)
+        off = np.maximum(np.log(low / lengths), np.log(lengths / high)).clip(min=0)
+        rows = np.flatnonzero(off <= off.min(initial=np.inf) + 1e-9)
         scores = compare(wanted, vectors)[0][rows]
         if len(scores) > self.most:
             near = np.argpartition(-scores, self.most)[: self.most]

@@ -1,5 +1,6 @@
 """CSLR2's training: what augmentation keeps, which windows learn which word, which loss teaches what, a whole run."""
 
+import json
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -14,7 +15,7 @@ pytest.importorskip("lightning_fabric")
 import seasign  # noqa: E402
 from seasign import checkpoints  # noqa: E402
 from seasign.corpora import traduttore  # noqa: E402
-from seasign.models.cslr2 import hn_nce  # noqa: E402
+from seasign.models.cslr2 import Cslr2, hn_nce  # noqa: E402
 from seasign.models.cslr2_embedder import Cslr2Embedder, Letters  # noqa: E402
 from seasign.segmentation import find_sign  # noqa: E402
 from seasign.training import cslr2, train  # noqa: E402
@@ -182,8 +183,10 @@ def test_the_loss_is_the_published_sum_of_both(recipe):
     assert terms["signs"].item() == pytest.approx(0.0075 * signs, rel=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore::seasign.InputWarning")  # one hand
 @pytest.mark.parametrize(("left_out", "untaught"), [("signs", "video_token_ll"), ("sentences", "video_sequence_ll")])
 def test_a_loss_of_no_weight_teaches_nothing(recipe, left_out, untaught):
+    (clip, *_) = traduttore.read(recipe.parent / "corpus")
     made = task(recipe, loss=replace(Objective(), **{left_out: 0.0}))
     (batch, *_) = made.batches(1, 0, 1)
     terms = made.loss(made.model, batch).terms
@@ -195,6 +198,25 @@ def test_a_loss_of_no_weight_teaches_nothing(recipe, left_out, untaught):
     found = made.evaluate()
     assert ("windows_top1" in found) == (left_out == "sentences")
     assert ("text_to_video_r@1" in found) == (left_out == "signs")
+    config, tensors = made.checkpoint()
+    network = Cslr2.from_checkpoint(json.loads(json.dumps(config)), tensors)
+    embedder, poses = replace(made.embedder("here"), network=network, inputs=network.inputs), clip.read()
+    if left_out == "signs":
+        with pytest.raises(InputError, match="learned sentences alone, and knows no words: train one with both losses"):
+            seasign.recognize(poses, seasign.Vocabulary(WORDS), embedder)
+        alone = embedder.sentences(["a house"]).vectors, embedder.clip(poses).vectors
+    else:
+        with pytest.raises(InputError, match="learned words alone, and knows no sentences"):
+            embedder.clip(poses)
+        alone = embedder.words(["house"]).vectors, embedder.windows(poses).vectors.mean(axis=0, keepdims=True)
+        alone = alone[0], alone[1] / np.linalg.norm(alone[1])
+    texts, signs = (
+        embedder.text(["house", "..."] if left_out == "sentences" else ["a house", "..."]),
+        embedder.signs(poses, [Sign(0.0, poses.duration)]),
+    )
+    np.testing.assert_allclose(texts.vectors[:1], alone[0], atol=1e-5)
+    np.testing.assert_allclose(signs.vectors, alone[1], atol=1e-5)
+    assert not texts.vectors[1].any()
 
 
 @pytest.mark.filterwarnings("ignore:the poses have n")

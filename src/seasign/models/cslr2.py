@@ -98,8 +98,11 @@ class Cslr2(nn.Module):
         try:
             shape = Shape(**{**config.get("shape", {}), **_sizes(tensors)})
             named = {name: config[name] for name in Inputs.__dataclass_fields__ if name in config}
-            named |= {"landmarks": tuple(named.get("landmarks", ())), "fps": Fraction(named.get("fps", PUBLISHED.fps))}
+            named |= {name: tuple(named[name]) for name in ("landmarks", "taught") if name in named}
+            named["fps"] = Fraction(named.get("fps", PUBLISHED.fps))
             inputs = Inputs(**named)
+            if not inputs.taught or not {*inputs.taught} <= {*PUBLISHED.taught}:
+                raise ValueError(f"taught {inputs.taught}, where it can be {PUBLISHED.taught}")
             with torch.device("meta"):
                 model = cls(shape, inputs)
         except (TypeError, ValueError, AssertionError, RuntimeError) as error:

@@ -40,6 +40,7 @@ class Inputs:
     threshold: float = 0.2  # of recognition: probability from which a word is signed,
     shortest: int = 3  # and windows on end
     graph: bool = False  # poses are looked at as parts of a body, by `pose_encoder`
+    taught: tuple[str, ...] = ("words", "sentences")  # what it learned to meet; maps of the other are as drawn
 
 
 PUBLISHED = Inputs()
@@ -109,8 +110,9 @@ class Cslr2Embedder:
         """A vector for every window, where words are.
 
         Raises:
-            InputError: As `features`.
+            InputError: As `features`; or the network learned no words.
         """
+        self._check_taught("words")
         encoded, found = self._encode(signing)
         return WindowFeatures(
             self.network.step_vectors(encoded), found.fps, f"{self.space}:words", found.stride, found.first
@@ -123,8 +125,9 @@ class Cslr2Embedder:
             vectors: Those of the text encoder, when they are there already.
         Raises:
             InputError: They are another encoder's, or not as many; there are none and no encoder to make them; a word
-                is empty, or has none (of letters: it has no letter).
+                is empty, or has none (of letters: it has no letter); or the network learned no words.
         """
+        self._check_taught("words")
         if vectors is not None and vectors.space != self.inputs.text:
             raise InputError(
                 f"the vectors of the words are {vectors.space!r}, where this CSLR2 reads {self.inputs.text!r}"
@@ -138,12 +141,14 @@ class Cslr2Embedder:
         """A vector for every sentence, where clips are.
 
         Raises:
-            InputError: There is no encoder; or a sentence is empty, or has no vector.
+            InputError: There is no encoder; a sentence is empty, or has no vector; or the network learned none.
         """
+        self._check_taught("sentences")
         return Embeddings(self.network.sentence_vectors(self._read(texts)), f"{self.space}:sentences")
 
     def clip(self, signing: Poses | WindowFeatures) -> Embeddings:
         """One vector for the whole of a clip, where sentences are."""
+        self._check_taught("sentences")
         encoded, _ = self._encode(signing)
         return Embeddings(self.network.sequence_vectors(encoded.max(axis=0)[None]), f"{self.space}:sentences")
 
@@ -152,20 +157,24 @@ class Cslr2Embedder:
     def text(self, texts: Sequence[str]) -> Embeddings:
         """One row per text: the mean of its words, and beside it the sentence, each of the same weight.
 
-        A text without letters is 0.
+        A text without letters is 0. What the network did not learn is left out.
         """
         said = [words(text) for text in texts]
         if not said:
             return Embeddings(np.zeros((0, 0), np.float32), self.space)
         each = list(dict.fromkeys(word for some in said for word in some)) or ["a"]  # which says how long vectors are
         row = {word: number for number, word in enumerate(each)}
-        vectors = self.words(each).vectors
-        own = np.stack(
-            [vectors[[row[word] for word in some]].mean(axis=0) if some else 0 * vectors[0] for some in said]
-        )
-        whole = self.sentences([" ".join(some) or each[0] for some in said]).vectors
-        whole[[not some for some in said]] = 0
-        return Embeddings(np.hstack([_unit(own), whole]) / np.float32(2**0.5), self.space)
+        halves = []
+        if "words" in self.inputs.taught:
+            vectors = self.words(each).vectors
+            halves.append(
+                _unit(np.stack([vectors[[row[word] for word in some or each[:1]]].mean(axis=0) for some in said]))
+            )
+        if "sentences" in self.inputs.taught:
+            halves.append(self.sentences([" ".join(some) or each[0] for some in said]).vectors)
+        both = np.hstack(halves) / np.float32(len(halves) ** 0.5)
+        both[[not some for some in said]] = 0
+        return Embeddings(both, self.space)
 
     def signs(self, poses: Poses | None, signs: Sequence[Sign]) -> Embeddings:
         """One row per sign: the mean of its windows, and beside it what is signed for two seconds around its middle.
@@ -190,8 +199,12 @@ class Cslr2Embedder:
             own.append(steps[_rows(times, sign.start, sign.end)].mean(axis=0))
             start, end = min(sign.start, sign.middle - AROUND), max(sign.end, sign.middle + AROUND)
             around.append(encoded[_rows(times, start, end)].max(axis=0))
-        both = np.hstack([_unit(np.stack(own)), self.network.sequence_vectors(np.stack(around))])
-        return Embeddings(both / np.float32(2**0.5), self.space)
+        halves = []
+        if "words" in self.inputs.taught:
+            halves.append(_unit(np.stack(own)))
+        if "sentences" in self.inputs.taught:
+            halves.append(self.network.sequence_vectors(np.stack(around)))
+        return Embeddings(np.hstack(halves) / np.float32(len(halves) ** 0.5), self.space)
 
     # What stands before the network
 
@@ -244,6 +257,12 @@ class Cslr2Embedder:
                 made = zip(some, self.network.encoded(clips), strict=True)
                 encoded += [part[first - start : first - start + size] for (first, start, _), part in made]
         return np.concatenate(encoded), found
+
+    def _check_taught(self, what: str) -> None:
+        """Refuse to ask for what the network did not learn."""
+        if what not in self.inputs.taught:
+            other = " and ".join(self.inputs.taught)
+            raise InputError(f"this CSLR2 learned {other} alone, and knows no {what}: train one with both losses")
 
     def _read(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts text"]:
         """What the text encoder makes of texts."""

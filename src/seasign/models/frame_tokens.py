@@ -214,7 +214,7 @@ def make(config: Mapping[str, Any], *, recompute: bool = False) -> PartTokens | 
                 inputs[name] = tuple(inputs[name])
             own = signclip_embedder.Inputs(**inputs)
             return SignClipTokens(signclip.SignClip(signclip.Shape(**shape), own))
-        inputs["fps"] = Fraction(inputs["fps"])
+        inputs["fps"], inputs["taught"] = Fraction(inputs["fps"]), tuple(inputs.get("taught", ()))
         return Cslr2Tokens(cslr2.Cslr2(cslr2.Shape(**shape), cslr2_embedder.Inputs(**inputs)))
     except InputError:
         raise

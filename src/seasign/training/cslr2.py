@@ -218,7 +218,9 @@ class Cslr2Task:
             )
         part = recipe.network.part if corpus.inputs.landmarks else 0
         shape = Shape(**sizes, text=vectors.shape[1], classes=0, part=part)
-        inputs = replace(corpus.inputs, text=self.encoder.space)
+        learned = {"words": recipe.loss.signs, "sentences": recipe.loss.sentences}
+        taught = tuple(what for what, weight in learned.items() if weight)
+        inputs = replace(corpus.inputs, text=self.encoder.space, taught=taught)
         self.network = Cslr2(shape, inputs)
         self.model = Joint(self.network, vectors)
         if not recipe.loss.sentences:

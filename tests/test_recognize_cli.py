@@ -172,6 +172,14 @@ def test_options_that_would_change_nothing_are_refused(folder, options, words):
     assert words in result.stderr
 
 
+def test_words_that_are_one_to_the_text_encoder_are_warned_of(folder):
+    (folder / "words.txt").write_text("House\ntree\nhouse\n")
+    given = ["--model", folder / "model", "--vocabulary", folder / "words.txt", "-o", folder / "out.csv"]
+    result = run("recognize", folder / "signer.npz", *given)
+    assert result.exit_code == 0
+    assert "1 of 3 words have the vector of another, such as 'house' that of 'House': only the first" in result.stderr
+
+
 def dump(path, value):
     path.write_bytes(pickle.dumps(value))
 

@@ -134,6 +134,14 @@ def recognize(
         else:
             made = _vectors(recognizer, known, cache)
         embedded = recognizer.words(known, made)
+    first: dict[bytes, str] = {}
+    of = [(word, first.setdefault(row.tobytes(), word)) for word, row in zip(known, embedded.vectors, strict=True)]
+    if twins := [pair for pair in of if pair[0] != pair[1]]:
+        message = (
+            f"{listed}: {len(twins)} of {len(known)} words have the vector of another, such as {twins[0][0]!r} that of "
+            f"{twins[0][1]!r}: only the first of them is said"
+        )
+        warnings.warn(message, InputWarning, stacklevel=2)
     with _naming(signing):
         windows = recognizer.windows(given)
     guesses = guess_words(windows, embedded, known)

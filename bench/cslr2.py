@@ -68,6 +68,7 @@ WAYS: dict[str, dict[str, float]] = {
     "sentences alone": {"signs": 0.0},
     "signs alone": {"sentences": 0.0},
     "both losses, InfoNCE": {},
+    "both losses, graph network": {},
 }
 TESTED = 150
 HOUR = 45_000  # windows
@@ -86,6 +87,8 @@ def trained(data: Path, folder: Path, way: str, seed: int) -> tuple[Cslr2Task, d
         text = text.replace("text_to_video_r@1", "windows_top1")
     if "InfoNCE" in way:
         text = re.sub(r"^\[loss\].*$", '[loss]\nkind = "info-nce"', text, flags=re.MULTILINE)
+    if "graph" in way:  # its widths are `part`, and two and four times that
+        text = re.sub(r"^part = .*$", "part = 8\ngraph = true", text, flags=re.MULTILINE)
     text = text.replace("[loop]\n", f"[loop]\nseed = {seed}\n")
     folder.mkdir(parents=True, exist_ok=True)
     name = named(way, seed)

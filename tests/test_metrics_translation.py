@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -206,3 +207,9 @@ def test_intervals_hold_the_score_and_are_wider_by_groups():
         bootstrap_texts(names, groups=["a"])
     with pytest.warns(InputWarning, match="no interval"):
         assert math.isnan(bootstrap_texts(count_isolated(["a"], ["a"]))["per_class"].low)
+
+
+def test_lacking_sacrebleu_says_the_light_way_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sacrebleu.metrics.bleu", None)
+    with pytest.raises(ModuleNotFoundError, match=r"needs sacrebleu: pip install sacrebleu$"):
+        evaluate_translation(["a"], ["a"])

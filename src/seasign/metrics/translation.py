@@ -138,7 +138,7 @@ def count_translation(
         from sacrebleu.metrics.bleu import BLEU
         from sacrebleu.metrics.chrf import CHRF
     except ModuleNotFoundError:
-        raise ModuleNotFoundError('scoring translations needs sacrebleu: pip install "seasign[neural]"') from None
+        raise ModuleNotFoundError("scoring translations needs sacrebleu: pip install sacrebleu") from None
     if tokenize not in TOKENIZATIONS:
         raise InputError(f"there is no tokenization {tokenize!r}: choose one of {', '.join(TOKENIZATIONS)}")
     true, found = _checked(reference, estimate)

@@ -274,6 +274,7 @@ def test_a_cue_without_a_partner_is_kept_shifted_marked_or_removed(policy, cue, 
     check_nothing_lost(DELIVERED, placed, {1}, policy)
     if policy == "mark":
         assert place_dropped(placed, placed, {1}, "mark") == placed  # once is enough
+        assert place_dropped([Cue(1, 2, "")], [Cue(1, 2, "")], {0}, "mark")[0].text == "[not signed]"
 
 
 def test_dropped_cues_are_placed_among_as_many_cues_only():

@@ -199,7 +199,7 @@ def place_dropped(
     Args:
         dropped: Indices of the cues without a partner.
         policy: "keep": when they were delivered. "shift": that plus the lag. "mark": as "shift", and their text begins
-            with "[not signed] ". "remove": nowhere.
+            with "[not signed] ", or is that. "remove": nowhere.
         lag: Seconds added to starts and ends; one pair, or one per cue where the lag changes.
     Raises:
         InputError: The cues are not as many on both sides.
@@ -214,7 +214,7 @@ def place_dropped(
         elif policy != "remove":
             by = (0.0, 0.0) if policy == "keep" else lags[i]
             marked = policy == "mark" and not cue.text.startswith(NOT_SIGNED)
-            text = f"{NOT_SIGNED} {cue.text}" if marked else cue.text
+            text = " ".join(filter(None, (NOT_SIGNED, cue.text))) if marked else cue.text
             placed.append(replace(cue, start=before.start + by[0], end=before.end + by[1], text=text))
     return tuple(placed)
 

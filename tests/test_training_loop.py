@@ -23,6 +23,8 @@ from seasign.types import InputError
 from tiny_task import Plane
 
 RECIPE = """
+licence = "MIT"
+
 [loop]
 metric = "error"
 direction = "min"
@@ -78,6 +80,7 @@ def test_the_plane_is_found_and_the_best_epoch_kept(recipe, tmp_path):
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["model"] == "plane"
     assert config["training"]["recipe"]["loop"]["metric"] == "error"
+    assert (config["licence"], config["trained_on"], config["citation"]) == ("MIT", None, None)
     assert config["training"]["data"] == {"plane": "0" * 64}
     assert config["training"]["metrics"] == pytest.approx(trained.metrics)
     assert config["training"]["versions"]["torch"] == torch.__version__

@@ -22,7 +22,7 @@ from seasign.formats.tables import read_rows
 from seasign.metrics import evaluate_retrieval
 from seasign.models.gloss_text import PROJECTION, GlossText, parts, spell, words
 from seasign.training.loop import Loss, gather, share
-from seasign.training.recipe import Count, Counts, Loop, Positive, Share
+from seasign.training.recipe import Count, Counts, Loop, Positive, Release, Share
 from seasign.training.signclip import infonce
 from seasign.types import InputError
 
@@ -47,16 +47,13 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Release):
     """A recipe with `task = "gloss-text"`."""
 
     data: Data
     loop: Loop
     network: Network = Network()
     temperature: Positive = 1.0  # learned from here on
-    licence: str | None = None  # of the weights: goes into the checkpoint, as do the next two
-    trained_on: str | None = None
-    citation: str | None = None
 
 
 class Bags(NamedTuple):
@@ -145,9 +142,8 @@ class Pairing:
 
     def checkpoint(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """As `checkpoints` reads it."""
-        about = {name: getattr(self.recipe, name) for name in ("licence", "trained_on", "citation")}
         table = self.model.table.detach().cpu().clone()
-        return self.like.config | about | {"parameters": table.numel()}, {PROJECTION: table}
+        return self.like.config | {"parameters": table.numel()}, {PROJECTION: table}
 
     def _batch(self, pairs: Sequence["Pair"], said: Sequence[int]) -> Batch:
         texts = self._bags([list(dict.fromkeys(words(text, single=True))) for _, text, _ in pairs])

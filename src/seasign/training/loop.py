@@ -23,6 +23,7 @@ import platform
 import random
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -38,7 +39,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from seasign.formats.disk import read_text, replacing, sha256, write_text
 from seasign.training import Progress, Trained
-from seasign.training.recipe import Loop, read_table
+from seasign.training.recipe import Loop, Release, read_table
 from seasign.types import InputError, plain_values
 
 
@@ -73,7 +74,7 @@ class Task(Protocol):
         """What is measured after every epoch, by the task's own model, in evaluation mode and without gradients."""
 
     def checkpoint(self) -> tuple[Mapping[str, Any], Mapping[str, torch.Tensor]]:
-        """What makes the model again: the `config.json` (the loop adds `training`) and the weights."""
+        """What makes the model again: the `config.json`, to which the loop adds what it knows, and the weights."""
 
 
 def run(
@@ -384,7 +385,12 @@ def _write_checkpoint(folder: Path, task: Task, about: Mapping[str, Any]) -> Non
         digest = sha256(temporary)
     for name, text in task.files.items():
         write_text(folder / name, text)
-    config = {**config, "provenance": {"files": {"weights.safetensors": digest}}, "training": plain_values(about)}
+    config = {
+        **config,
+        **{field.name: about["recipe"].get(field.name) for field in fields(Release)},
+        "provenance": {"files": {"weights.safetensors": digest}},
+        "training": plain_values(about),
+    }
     write_text(folder / "config.json", json.dumps(config, ensure_ascii=False, indent=1) + "\n")
 
 

@@ -55,6 +55,15 @@ class Loop:
     tensorboard: bool = False  # beside log.csv, which is always written
 
 
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """What every recipe may say of the weights, beside its tables: the loop writes it into the checkpoint."""
+
+    licence: str | None = None
+    trained_on: str | None = None
+    citation: str | None = None
+
+
 def read_table(path: Path) -> dict[str, Any]:
     """The keys and values of a recipe.
 

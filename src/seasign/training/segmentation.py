@@ -36,7 +36,7 @@ from seasign.segmentation import choose_decoder, find_sign, in_poses, phrases
 from seasign.training import augmentation
 from seasign.training.concatenation import Joining, concatenate
 from seasign.training.loop import Loss, load, share
-from seasign.training.recipe import Amount, Count, Factors, Loop, Positive, Share, Whole
+from seasign.training.recipe import Amount, Count, Factors, Loop, Positive, Release, Share, Whole
 from seasign.types import InputError, InputWarning, Poses, Sign, Span
 
 UNKNOWN = -1  # the label of padding
@@ -105,7 +105,7 @@ class Unet:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Release):
     """A recipe with `task = "segmenter"`. Of `bio_tagger`, `unet_tagger` and `start` one is given."""
 
     data: Data
@@ -116,9 +116,6 @@ class Recipe:
     concatenate: Concatenate | None = None
     augment: Augment = Augment()
     dice: Amount = 1.5  # weight of that loss
-    licence: str | None = None  # of the weights: goes into the checkpoint, as do the next two
-    trained_on: str | None = None
-    citation: str | None = None
 
 
 class Episode(NamedTuple):
@@ -274,9 +271,6 @@ class Tagging:
         about = {
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "weights": {name: row.tolist() for name, row in self.weights.items()},
-            "licence": self.recipe.licence,
-            "trained_on": self.recipe.trained_on,
-            "citation": self.recipe.citation,
             "parts": {part: [recording.name for recording in self.parts[part]] for part in PARTS},
         }
         return self.model.config | about, dict(self.model.state_dict())

@@ -33,7 +33,7 @@ from seasign.models.sigma_alignment import Row, contrast, word_scores, words_of
 from seasign.models.sigma_words import PAD, pad
 from seasign.training.cslr2 import text_number
 from seasign.training.loop import Loss, gather, load, share
-from seasign.training.recipe import Amount, Loop, Positive, Share
+from seasign.training.recipe import Amount, Loop, Positive, Release, Share
 from seasign.training.sigma_corpus import Corpus, Data, Joined
 from seasign.training.sigma_network import FILE, Network, make_network, see
 from seasign.types import InputError
@@ -64,7 +64,7 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Release):
     """A recipe with `task = "sigma"`. Of `network` and `start` one is given."""
 
     data: Data
@@ -73,9 +73,6 @@ class Recipe:
     start: Path | None = None  # a checkpoint to go on from
     joined: Joined | None = None
     loss: Objective = Objective()
-    licence: str | None = None  # of the weights: goes into the checkpoint, as do the next two
-    trained_on: str | None = None
-    citation: str | None = None
 
 
 class Batch(NamedTuple):
@@ -317,9 +314,6 @@ class SigmaTask:
         """What a checkpoint says of itself."""
         return {
             "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
-            "licence": self.recipe.licence,
-            "trained_on": self.recipe.trained_on,
-            "citation": self.recipe.citation,
             "parts": self.corpus.parts,
         }
 

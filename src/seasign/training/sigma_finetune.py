@@ -24,14 +24,14 @@ from seasign.models.sigma import Sigma
 from seasign.models.sigma_translator import Work
 from seasign.models.sigma_words import PAD, pad
 from seasign.training.loop import Loss, load, share
-from seasign.training.recipe import Count, Loop, Share
+from seasign.training.recipe import Count, Loop, Release, Share
 from seasign.training.sigma_corpus import Corpus, Data, Example, Joined
 from seasign.training.sigma_network import FILE, Network, make_network, see
 from seasign.types import InputError
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Release):
     """A recipe with `task = "sigma-finetune"`. Of `network` and `start` one is given."""
 
     data: Data
@@ -45,9 +45,6 @@ class Recipe:
     beams: Count = 4  # of what is measured after every epoch,
     most: Count = 100  # and pieces
     tokenize: Literal["13a", "intl", "zh", "char", "none"] = "13a"  # of BLEU; "char" is published of CSL-Daily
-    licence: str | None = None  # of the weights: goes into the checkpoint, as do the next two
-    trained_on: str | None = None
-    citation: str | None = None
 
 
 class Batch(NamedTuple):
@@ -145,9 +142,6 @@ class WritingTask:
         """As `checkpoints` reads it."""
         about = {
             "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
-            "licence": self.recipe.licence,
-            "trained_on": self.recipe.trained_on,
-            "citation": self.recipe.citation,
             "parts": self.corpus.parts,
         }
         return self.network.config | about, self.network.tensors

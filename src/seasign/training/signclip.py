@@ -45,7 +45,7 @@ from seasign.recognition import classify, shots
 from seasign.training import augmentation
 from seasign.training.loop import Loss, gather, load, share
 from seasign.training.probe import probe
-from seasign.training.recipe import Amount, Count, Loop, Positive, Share, Whole
+from seasign.training.recipe import Amount, Count, Loop, Positive, Release, Share, Whole
 from seasign.types import Embeddings, InputError, InputWarning, Poses
 
 Projection = Literal["plain", "l2"]
@@ -115,7 +115,7 @@ class Recognition:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Release):
     """A recipe with `task = "signclip"`. Of `network` and `start` one is given."""
 
     data: Data
@@ -128,9 +128,6 @@ class Recipe:
     loss: Objective = Objective()
     augment: Augment = Augment()
     recognition: Recognition = Recognition()
-    licence: str | None = None  # of the weights: goes into the checkpoint, as do the next two
-    trained_on: str | None = None
-    citation: str | None = None
 
 
 class Batch(NamedTuple):
@@ -299,9 +296,6 @@ class Pairing:
         weights = dict(merged(self.network))
         about = {
             "parameters": sum(weight.numel() for weight in weights.values()),
-            "licence": self.recipe.licence,
-            "trained_on": self.recipe.trained_on,
-            "citation": self.recipe.citation,
             "parts": {part: sorted({str(clip.signer) for clip in self.parts[part]}) for part in PARTS},
         }
         return self.network.config | about, weights

@@ -812,12 +812,23 @@ def test_a_network_that_nobody_knows_is_described(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_what_is_not_there_names_only_what_can_do_the_job(cache):
+    for load, names in (
+        (checkpoints.load_segmenter, ", or one of e1, e1s, e4s, 2026$"),
+        (checkpoints.load_embedder, ", or one of signclip, .*, fingerclip$"),
+        (checkpoints.load_translator, "$"),
+        (checkpoints.load_spotter, "$"),
+    ):
+        with pytest.raises(InputError, match=f"e9: no such checkpoint; give its FOLDER{names}"):
+            load("e9")
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
         ("e1", "not here yet; run: seasign checkpoints pull e1"),
-        ("e9", "no such checkpoint; give a folder, or one of e1, e1s, e4s, 2026"),
-        (Path("e1"), "no such checkpoint"),
+        ("e9", "no such checkpoint; give its FOLDER, or one of e1, e1s, e4s, 2026"),
+        (Path("e1"), "no such checkpoint; give its FOLDER$"),
         ("best.ckpt", r"run: seasign checkpoints convert best\.ckpt -o FOLDER"),
         (".", "no checkpoint: there is no config.json"),
     ],

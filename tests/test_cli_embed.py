@@ -188,7 +188,8 @@ def test_options_that_contradict_are_wrong_usage(story, given, says):
 @pytest.mark.parametrize(
     ("embedder", "says"),
     [
-        ("nothing", "nothing: no such checkpoint"),
+        ("nothing", "nothing: no such embedder; give gloss-text, pose-descriptor, dictionary:FOLDER, "),
+        ("cslr2:nothing", "nothing: no such checkpoint; give its FOLDER"),
         ("dictionary:nothing", "nothing: no such folder"),
         ("dictionary:.", "there is no clip in it"),
         ("sentence-text:.", "no sentence encoder; expected a folder with config.json"),
@@ -197,7 +198,9 @@ def test_options_that_contradict_are_wrong_usage(story, given, says):
 )
 def test_an_embedder_that_is_not_there_is_named(story, embedder, says):
     pytest.importorskip("torch")
-    assert says in refused("align", "story.csv", "story.vtt", "-o", "out.vtt", "--embedder", embedder)
+    line = refused("align", "story.csv", "story.vtt", "-o", "out.vtt", "--embedder", embedder)
+    assert says in line
+    assert "e4s" not in line, "which finds signs"
 
 
 def test_signs_without_glosses_have_no_letters(story):

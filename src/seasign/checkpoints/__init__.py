@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.metadata import version
@@ -79,7 +79,9 @@ FAMILIES = {  # `model` in config.json -> its module and class, tensors that tel
 }
 
 
-def load(checkpoint: str | Path) -> Segmenter | Embedder | Translator | Spotter:
+def load(
+    checkpoint: str | Path, families: Collection[str] = tuple(FAMILIES)
+) -> Segmenter | Embedder | Translator | Spotter:
     """The network in a folder, or in one that was pulled by its name; also a bare safetensors file of the 2023 family.
 
     Taggers are segmenters, that of 2026 on a GPU where there is one; SignCLIP comes as a `SignClipEmbedder`, and CSLR2
@@ -88,12 +90,14 @@ def load(checkpoint: str | Path) -> Segmenter | Embedder | Translator | Spotter:
 
     A published name comes before a folder of the same name: write `./2026` for the folder.
 
+    Args:
+        families: Whose published names are told where there is no such checkpoint; whoever calls knows what will do.
     Raises:
         InputError: There is none, it was not pulled, or it is not whole: a file is missing, the tensors are not those
             of the family or do not fit the settings. Nothing is ever downloaded here.
         ModuleNotFoundError: There is no torch; the message says how to install it.
     """
-    path = _find(checkpoint)
+    path = _find(checkpoint, families)
     if path.is_dir():
         config, tensors = _read_config(path), _read_safetensors(path / WEIGHTS)[0]
     elif path.suffix != ".safetensors":
@@ -112,7 +116,7 @@ def load_segmenter(checkpoint: str | Path) -> Segmenter:
     Raises:
         InputError: As `load`; or it is an embedder.
     """
-    found = load(checkpoint)
+    found = load(checkpoint, ("bio-tagger", "unet-tagger"))
     if not isinstance(found, Segmenter):
         raise InputError(f"{checkpoint}: embeds signs and text, and finds no signs: give it as an embedder")
     return found
@@ -124,7 +128,7 @@ def load_embedder(checkpoint: str | Path) -> Embedder:
     Raises:
         InputError: As `load`; or it is a segmenter.
     """
-    found = load(checkpoint)
+    found = load(checkpoint, ("signclip", "cslr2", "gloss-text"))
     if not isinstance(found, Embedder):
         raise InputError(f"{checkpoint}: finds signs, and embeds none: give it as a segmenter")
     return found
@@ -136,7 +140,7 @@ def load_translator(checkpoint: str | Path) -> Translator:
     Raises:
         InputError: As `load`; or it translates nothing.
     """
-    found = load(checkpoint)
+    found = load(checkpoint, ("sigma",))
     if not isinstance(found, Translator):
         raise InputError(
             f"{checkpoint}: translates nothing; give the folder of a model that was fine-tuned to translate"
@@ -150,7 +154,7 @@ def load_spotter(checkpoint: str | Path) -> Spotter:
     Raises:
         InputError: As `load`; or it looks for no query.
     """
-    found = load(checkpoint)
+    found = load(checkpoint, ("spotter",))
     if not isinstance(found, Spotter):
         raise InputError(f"{checkpoint}: looks for no query; if it knows words, give it as --embedder")
     return found
@@ -337,14 +341,16 @@ def _published(name: str) -> Published:
     return PUBLISHED[name]
 
 
-def _find(checkpoint: str | Path) -> Path:
-    """The folder or file meant."""
+def _find(checkpoint: str | Path, families: Collection[str] = tuple(FAMILIES)) -> Path:
+    """The folder or file meant; a path is never a published name."""
     if isinstance(checkpoint, str) and checkpoint in PUBLISHED:
         if not (folder := _cache() / checkpoint).exists():
             raise InputError(f"{checkpoint}: not here yet; run: seasign checkpoints pull {checkpoint}")
         return folder
     if not (path := Path(checkpoint)).exists():
-        raise InputError(f"{checkpoint}: no such checkpoint; give a folder, or one of {', '.join(PUBLISHED)}")
+        names = [name for name, known in PUBLISHED.items() if known.model in families and isinstance(checkpoint, str)]
+        instead = f", or one of {', '.join(names)}" if names else ""
+        raise InputError(f"{checkpoint}: no such checkpoint; give its FOLDER{instead}")
     return path
 
 

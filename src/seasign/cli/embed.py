@@ -134,9 +134,11 @@ def choose_embedder(name: str, tags: tuple[str, str] | None) -> seasign.Embedder
     elif kind == "sentence-text":
         found = SentenceText.read(Path(folder))
     elif kind == "cslr2":
-        found = checkpoints.load_embedder(folder)
+        found = checkpoints.load_embedder(Path(folder))
         if not isinstance(found, Cslr2Embedder):
             raise InputError(f"{folder}: is no CSLR2; give its folder alone")
+    elif name not in checkpoints.PUBLISHED and not Path(name).exists():
+        raise InputError(f"{name}: no such embedder; give {NAME.replace('|', ', ')}, or the name of a published one")
     else:
         found = checkpoints.load_embedder(name)
     if tags is None:

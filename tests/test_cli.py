@@ -842,6 +842,23 @@ def test_a_reader_that_has_had_enough_is_no_error(folder):
     assert "Errno" not in told.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+@pytest.mark.parametrize("arguments", ["--help", "align --help", "evaluate news.vtt news.vtt"])
+def test_an_output_without_room_is_one_line(folder, arguments):
+    command = [sys.executable, "-m", "seasign", *arguments.split()]
+    with open("/dev/full", "w") as full:
+        told = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (told.returncode, told.stderr) == (1, "error: No space left on device\n")
+
+
+def test_a_command_that_is_none_is_told_what_is_like_it(folder):
+    for name, like in ("algn", "align"), ("evaluate-retreival", "evaluate-retrieval"):
+        result = run(name)
+        assert result.exit_code == 2
+        assert f"No such command '{name}'. Did you mean {like}" in result.stderr
+    assert "mean" not in run("xyzzy").stderr
+
+
 @pytest.mark.parametrize("unseen", ["everything", "frames"])
 def test_poses_without_a_person_or_frames_are_refused(folder, unseen):
     poses = seasign.synthesize(duration=5.0).poses

@@ -7,6 +7,7 @@ Results go to stdout; warnings, errors and progress to stderr. Exit codes: 0 don
 import os
 import sys
 import warnings
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -61,6 +62,17 @@ class Commands(click.Group):
         command: click.Command = getattr(import_module(f"seasign.cli.{MODULES[name]}"), name.replace("-", "_"))
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant; of a name that is none, those like it are told."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            like = get_close_matches(args[0], MODULES)
+            told = f" Did you mean {' or '.join(like)}?" if like else ""
+            raise click.UsageError(error.message + told, ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """By sections, each command with the first sentence of its help."""
         width = max(map(len, MODULES))
@@ -100,7 +112,7 @@ class Commands(click.Group):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has nowhere to go
                 ctx.exit(1)
             except OSError as error:
-                line = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+                line = _said(error)
         click.echo(f"error: {line}", err=True)
         ctx.exit(1)
 
@@ -111,6 +123,15 @@ def cli() -> None:
     """Move subtitles onto the signing that says them."""
 
 
+def _said(error: OSError) -> str:
+    """What the system says, of which file if it is of one."""
+    return ": ".join(map(str, filter(None, (error.filename, error.strerror)))) or str(error)
+
+
 def main() -> None:
     """The entry point."""
-    cli(prog_name="seasign")
+    try:
+        cli(prog_name="seasign")
+    except OSError as error:  # before a command runs: --help has nowhere to go
+        click.echo(f"error: {_said(error)}", err=True)
+        sys.exit(1)

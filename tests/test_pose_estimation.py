@@ -304,6 +304,18 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(tmp_path, stop_
     assert Path(f"{worker}.log").read_text().split() == [str(age) for age in ages[done[0] - 1 :]]
 
 
+def test_nothing_is_left_where_nothing_was_begun_and_nothing_of_others_goes(tmp_path):
+    path = film(tmp_path / "a.mp4", steady(25, 5))
+    worker, scratch = fake(tmp_path, hello='hello = {"missing": "no numpy"}'), tmp_path / "a.pose.partial"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
+    for folder in scratch, tmp_path / "mine":
+        with pytest.raises(ModuleNotFoundError, match="no numpy"):
+            estimate_poses(path, python=HERE, worker=worker, scratch=folder)
+    assert not scratch.exists()
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
 @pytest.mark.usefixtures("chunks_of_ten")
 def test_a_finished_run_is_not_done_again(tmp_path):
     path, worker = film(tmp_path / "a.mp4", steady(25, 20)), fake(tmp_path)

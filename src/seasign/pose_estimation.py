@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import islice
@@ -29,6 +29,7 @@ HOLISTIC = Path(__file__).parent / "workers" / "holistic.py"  # its docstring is
 CHUNK = 60  # seconds of video between two restarts of the tracker: as much is lost by an interruption
 LATEST = (3, 12)  # the last Python with a wheel of that MediaPipe
 HELLO = 120  # seconds: no worker takes longer to say what it is
+MANIFEST, LOG = "manifest.json", "worker.log"  # what a folder of work is of, and what the worker says beside
 
 
 def estimate_poses(
@@ -83,7 +84,7 @@ def estimate_poses(
     pictures = videos.frames(video, fps=about.fps, start=start, end=end, crop=crop)
     interpreter = find_interpreter(python)
     with _workplace(scratch) as folder:
-        with _Worker(worker, interpreter, _settings(complexity, static), folder / "worker.log") as estimator:
+        with _Worker(worker, interpreter, _settings(complexity, static), folder / LOG) as estimator:
             hello = estimator.hello()
             landmarks = tuple(hello.pop("landmarks"))
             provenance = {
@@ -132,7 +133,7 @@ def check_estimator(python: Path | None = None, worker: Path = HOLISTIC) -> dict
         ChildProcessError: The worker died or is silent; the message ends with its last words.
     """
     interpreter = find_interpreter(python)
-    with _workplace(None) as folder, _Worker(worker, interpreter, _settings(), folder / "worker.log") as estimator:
+    with _workplace(None) as folder, _Worker(worker, interpreter, _settings(), folder / LOG) as estimator:
         return estimator.hello()
 
 
@@ -172,7 +173,9 @@ def _settings(complexity: int = 1, static: bool = False) -> dict[str, object]:
 
 @contextmanager
 def _workplace(scratch: Path | None) -> Iterator[Path]:
-    """A folder to work in; where the video itself is at fault it goes, since another run would end the same way."""
+    """A folder to work in. It goes after an error if nothing was begun in it, or if the video itself is at fault:
+    another run would end the same way.
+    """
     with nullcontext(scratch) if scratch else TemporaryDirectory("-seasign", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -180,6 +183,12 @@ def _workplace(scratch: Path | None) -> Iterator[Path]:
             yield folder
         except InputError:
             shutil.rmtree(folder, ignore_errors=True)
+            raise
+        except BaseException:
+            if not (folder / MANIFEST).exists():
+                (folder / LOG).unlink(missing_ok=True)
+                with suppress(OSError):  # of other things in it
+                    folder.rmdir()
             raise
 
 
@@ -285,7 +294,7 @@ def _fingerprint(video: Path) -> str:
 
 def _taken_up(folder: Path, manifest: Mapping[str, object]) -> list[Path]:
     """The finished chunks of an earlier run that was the same in all of `manifest`; any other's are removed."""
-    note = folder / "manifest.json"
+    note = folder / MANIFEST
     text = json.dumps(manifest, indent=1)
     chunks = sorted(folder.glob("chunk-*.npy"))
     if not note.exists() or note.read_text() != text:

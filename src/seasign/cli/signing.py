@@ -167,7 +167,8 @@ def _estimated(video: Path, given: Mapping[str, Any], output: Path, quiet: bool,
             return seasign.estimate_poses(video, **settings, scratch=scratch, progress=progress)
     except KeyboardInterrupt:
         kept = "every whole minute of video done so far is kept in it, and the same command goes on from there"
-        click.echo(f"\nstopped   {scratch}: {kept}", err=True)
+        if scratch.exists():
+            click.echo(f"\nstopped   {scratch}: {kept}", err=True)
         raise
 
 

@@ -172,6 +172,20 @@ def test_options_that_would_change_nothing_are_refused(folder, options, words):
     assert words in result.stderr
 
 
+def test_a_network_that_learned_no_words_recognizes_none(folder):
+    config = json.loads((folder / "model" / "config.json").read_text()) | {"taught": ["sentences"]}
+    (folder / "model" / "config.json").write_text(json.dumps(config))
+    (folder / "model" / "words.txt").write_text("")
+    result = run("recognize", folder / "signer.npz", "--model", folder / "model", "-o", folder / "out.csv")
+    assert result.stderr == (
+        f"error: {folder / 'model'}: this CSLR2 learned sentences alone, and knows no words: "
+        "train one with both losses\n"
+    )
+    (folder / "model" / "config.json").write_text(json.dumps(config | {"taught": []}))
+    result = run("recognize", folder / "signer.npz", "--model", folder / "model", "-o", folder / "out.csv")
+    assert "its settings make no CSLR2 (taught (), where it can be" in result.stderr
+
+
 def test_words_that_are_one_to_the_text_encoder_are_warned_of(folder):
     (folder / "words.txt").write_text("House\ntree\nhouse\n")
     given = ["--model", folder / "model", "--vocabulary", folder / "words.txt", "-o", folder / "out.csv"]

@@ -106,6 +106,8 @@ def recognize(
     recognizer = checkpoints.load(model)
     if not isinstance(recognizer, Cslr2Embedder):
         raise InputError(f"{model}: recognizes no signing; give the folder of a CSLR2")
+    with _naming(model):
+        recognizer.check_taught("words")
     if not recognizer.encoder and not vectors:
         raise InputError(
             f"{model}: its words are read by {recognizer.inputs.text!r}, which is not here; put the folder of that "

@@ -112,7 +112,7 @@ class Cslr2Embedder:
         Raises:
             InputError: As `features`; or the network learned no words.
         """
-        self._check_taught("words")
+        self.check_taught("words")
         encoded, found = self._encode(signing)
         return WindowFeatures(
             self.network.step_vectors(encoded), found.fps, f"{self.space}:words", found.stride, found.first
@@ -127,7 +127,7 @@ class Cslr2Embedder:
             InputError: They are another encoder's, or not as many; there are none and no encoder to make them; a word
                 is empty, or has none (of letters: it has no letter); or the network learned no words.
         """
-        self._check_taught("words")
+        self.check_taught("words")
         if vectors is not None and vectors.space != self.inputs.text:
             raise InputError(
                 f"the vectors of the words are {vectors.space!r}, where this CSLR2 reads {self.inputs.text!r}"
@@ -143,12 +143,12 @@ class Cslr2Embedder:
         Raises:
             InputError: There is no encoder; a sentence is empty, or has no vector; or the network learned none.
         """
-        self._check_taught("sentences")
+        self.check_taught("sentences")
         return Embeddings(self.network.sentence_vectors(self._read(texts)), f"{self.space}:sentences")
 
     def clip(self, signing: Poses | WindowFeatures) -> Embeddings:
         """One vector for the whole of a clip, where sentences are."""
-        self._check_taught("sentences")
+        self.check_taught("sentences")
         encoded, _ = self._encode(signing)
         return Embeddings(self.network.sequence_vectors(encoded.max(axis=0)[None]), f"{self.space}:sentences")
 
@@ -258,8 +258,12 @@ class Cslr2Embedder:
                 encoded += [part[first - start : first - start + size] for (first, start, _), part in made]
         return np.concatenate(encoded), found
 
-    def _check_taught(self, what: str) -> None:
-        """Refuse to ask for what the network did not learn."""
+    def check_taught(self, what: str) -> None:
+        """Refuse to ask for words, or sentences, that the network did not learn.
+
+        Raises:
+            InputError: It did not.
+        """
         if what not in self.inputs.taught:
             other = " and ".join(self.inputs.taught)
             raise InputError(f"this CSLR2 learned {other} alone, and knows no {what}: train one with both losses")

@@ -333,6 +333,13 @@ def test_compat_cuts_elan_times_to_the_millisecond_below(folder):
     assert seasign.read("out2.eaf")["SUBTITLE_ALIGNED"][0].start == 2.5
 
 
+def test_the_published_arithmetic_is_not_judged(folder):
+    given = "align", "signs.csv", "news.vtt", "-o", "out.vtt", "--lag", 2, "--compat", "sea"
+    assert "verdict   none: nothing was judged" in run(*given).stdout
+    verdict = json.loads(run(*given, "--json").stdout)["verdict"]
+    assert verdict == {"verdict": None, "reason": "nothing was judged: there is no confidence", "check": []}
+
+
 # --- trust: verdict, dropped cues, pins, the report -------------------------------------------------------------------
 
 

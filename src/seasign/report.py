@@ -140,24 +140,27 @@ def diagnose(signs: Sequence[Span], cues: Sequence[Span] = ()) -> Segmentation:
 class Verdict:
     """What to do with an alignment."""
 
-    verdict: Literal["good", "check", "do not use"]
+    verdict: Literal["good", "check", "do not use"] | None  # None: nothing was judged
     reason: str
     check: tuple[int, ...] = ()  # indices of cues, the least sure first
 
     def __str__(self) -> str:
         head = f"check {len(self.check)} cue{'s' * (len(self.check) != 1)}" if self.verdict == "check" else self.verdict
-        return f"{head}: {self.reason}"
+        return f"{head or 'none'}: {self.reason}"
 
 
 def give_verdict(alignment: Alignment) -> Verdict:
-    """Say whether an alignment is good, has cues to check, or is not to be used, such as that of another programme."""
+    """Say whether an alignment is good, has cues to check, or is not to be used, such as that of another programme.
+
+    One without confidence, such as that of `compat="sea"`, is not judged.
+    """
     count = len(alignment.cues)
     sure = alignment.confidence
     unsigned = [i for i, run in enumerate(alignment.runs) if not run]
     if sure is None or not count:
         if unsigned:
             return Verdict("check", "no cue got signs", tuple(unsigned))
-        return Verdict("good", "nothing was judged: there is no confidence")
+        return Verdict(None, "nothing was judged: there is no confidence")
     probability = np.array([one.probability for one in sure])
     taken = np.array([len(run) > 0 for run in alignment.runs])
     mean = float(probability[taken].mean()) if taken.any() else 0.0

@@ -24,9 +24,10 @@ from seasign.models.signclip_embedder import Inputs, SignClipEmbedder, Words  # 
 from seasign.synthesis import synthesize  # noqa: E402
 from seasign.training import cotraining, signclip, train  # noqa: E402
 from seasign.training.augmentation import shake  # noqa: E402
+from seasign.training.contrast import infonce  # noqa: E402
 from seasign.training.probe import probe  # noqa: E402
 from seasign.training.recipe import build, read_table  # noqa: E402
-from seasign.training.signclip import Batch, Objective, Towers, infonce, make_vocabulary, siglip  # noqa: E402
+from seasign.training.signclip import Batch, Objective, Towers, make_vocabulary, siglip  # noqa: E402
 from seasign.types import Embeddings, InputError, Sign  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden" / "signclip_tiny"
@@ -87,21 +88,6 @@ def test_chunks_change_memory_and_no_gradient(chunk):
     for name, whole in gradients[0].items():
         if whole is not None:
             torch.testing.assert_close(gradients[1][name], whole, atol=1e-5, rtol=1e-4)
-
-
-def test_of_equal_texts_each_is_right():
-    said = [0, 1, 0, 2, 0, 1]
-    scores = torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
-    right = torch.tensor([[one == other for other in said] for one in said])
-    p, q = scores.exp() / scores.exp().sum(1, keepdim=True), scores.exp() / scores.exp().sum(0, keepdim=True)
-    p, q = p.log().numpy(), q.log().numpy()
-    rows = [-np.mean([p[i, j] for j in range(6) if said[i] == said[j]]) for i in range(6)]
-    columns = [-np.mean([q[i, j] for i in range(6) if said[i] == said[j]]) for j in range(6)]
-    assert float(infonce(scores, right)) == pytest.approx(np.mean(rows) + np.mean(columns), rel=1e-5)
-    own = torch.eye(6) > 0
-    target = torch.arange(6)
-    expected = torch.nn.functional.cross_entropy(scores, target) + torch.nn.functional.cross_entropy(scores.T, target)
-    torch.testing.assert_close(infonce(scores, own), expected)
 
 
 def test_siglip_asks_of_every_pair_whether_it_is_right():

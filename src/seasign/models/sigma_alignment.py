@@ -1,6 +1,6 @@
-"""How well clips fit texts, as wholes and word by word, and what that costs: arrays alone, no network.
+"""How well clips fit texts, word by word: arrays alone, no network.
 
-Source: Sigma (arXiv:2509.21223), hierarchical alignment; the strategies and losses of its code @ 91cae80.
+Source: Sigma (arXiv:2509.21223), hierarchical alignment; the strategies of its code @ 91cae80.
 """
 
 from typing import Literal
@@ -8,8 +8,6 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-
-SOFT = 10.0  # targets of the released "KLLoss": a softmax of ten times what is right
 
 Row = Literal["max", "average", "top-third", "softmax"]
 Score = Literal["sum", "average", "logsumexp", "softmax", "var"]
@@ -54,7 +52,7 @@ def word_scores(
     *,
     row: Row = "max",
     score: Score = "softmax",
-) -> tuple[Float[Tensor, "clips texts"], Float[Tensor, "texts clips"]]:
+) -> tuple[Float[Tensor, "clips texts"], Float[Tensor, "clips texts"]]:
     """How well clips fit texts word by word: of clips for texts, and of texts for clips.
 
     The cosines of all frames of a clip and all words of a text: by `row` every frame has one number for the words, by
@@ -66,7 +64,7 @@ def word_scores(
     frames, words = frames_there[:, None, None], words_there[None, :, None]
     of_clips = pool(pool(cosines, words, row), frames[:, :, 0], score)
     of_texts = pool(pool(cosines.mT, frames, row), words[:, :, 0], score)
-    return of_clips, of_texts.T
+    return of_clips, of_texts
 
 
 def words_of(
@@ -82,24 +80,3 @@ def words_of(
     size = own.sum(dim=1)
     total = torch.einsum("tpw,tpd->twd", own.to(pieces.dtype), pieces)
     return total / size.clamp(min=1)[..., None], size > 0
-
-
-def contrast(
-    one: Float[Tensor, "rows columns"],
-    other: Float[Tensor, "columns rows"],
-    right: Bool[Tensor, "rows columns"],
-    *,
-    soft: bool = False,
-) -> Float[Tensor, ""]:
-    """Cross-entropy of what is right in every row, the mean of both directions.
-
-    Args:
-        right: Several in a row share it; the diagonal at least.
-        soft: Instead the divergence from a softmax of ten times what is right, as the released "KLLoss".
-    """
-    losses = []
-    for scores, wanted in (one, right.to(one.dtype)), (other, right.T.to(one.dtype)):
-        wanted = (SOFT * wanted).softmax(dim=1) if soft else wanted / wanted.sum(dim=1, keepdim=True)
-        known = torch.special.entr(wanted).sum(dim=1) if soft else 0.0
-        losses.append((-(wanted * scores.log_softmax(dim=1)).sum(dim=1) - known).mean())
-    return (losses[0] + losses[1]) / 2

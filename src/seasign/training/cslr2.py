@@ -5,7 +5,6 @@ that of signs, Adam at 5e-5. Differs: sentences that say the same are no negativ
 are normalized by their own row; the epoch that is best on what is held out is kept, where that code keeps the last.
 """
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -42,6 +41,7 @@ from seasign.models.sentence_text import SentenceText
 from seasign.recognition import WindowGuesses, cut_windows, guess_words, label_windows, tune_recognition
 from seasign.segmentation import find_sign
 from seasign.training.concatenation import Joining, concatenate
+from seasign.training.contrast import text_number
 from seasign.training.loop import Loss, gather, load, share
 from seasign.training.recipe import Amount, Count, Counts, Loop, Positive, Share, Whole
 from seasign.types import Embeddings, InputError, InputWarning, Sign, Span, WindowFeatures
@@ -565,9 +565,3 @@ def drop_windows(count: int, rng: np.random.Generator, settings: Augment) -> Int
     order = rng.permutation(count)
     dropped = order[rng.random(count) < settings.drop_windows][: count - LEAST]
     return np.setdiff1d(np.arange(count), dropped)
-
-
-def text_number(text: str) -> int:
-    """The same for texts of the same words, in any order and any process."""
-    made = hashlib.sha256(" ".join(sorted(text.split())).encode()).digest()
-    return int.from_bytes(made[:8], "big") >> 1

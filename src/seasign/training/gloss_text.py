@@ -1,8 +1,8 @@
 """Gloss text as a task of the loop: sentences and the glosses that sign them -> which letters mean which.
 
 A projection of hashed n-grams is learned, one for words and glosses, so that a sentence is nearer to its own glosses
-than to those of others: it comes to know that REGION says nothing, and that ICH is "mir". The loss is the "infonce" of
-`training.signclip`, with equal texts all right and a learned temperature.
+than to those of others: it comes to know that REGION says nothing, and that ICH is "mir". The loss is "infonce", with
+equal texts all right and a learned temperature.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ from seasign.formats.disk import sha256
 from seasign.formats.tables import read_rows
 from seasign.metrics import evaluate_retrieval
 from seasign.models.gloss_text import PROJECTION, GlossText, parts, spell, words
+from seasign.training.contrast import infonce
 from seasign.training.loop import Loss, gather, share
 from seasign.training.recipe import Count, Counts, Loop, Positive, Release, Share
-from seasign.training.signclip import infonce
 from seasign.types import InputError
 
 

@@ -29,9 +29,9 @@ from seasign.metrics.retrieval import evaluate_sentences
 from seasign.models.frame_tokens import Looked
 from seasign.models.pose_encoder import stack
 from seasign.models.sigma import SHARPEST, Seen, Sigma
-from seasign.models.sigma_alignment import Row, contrast, word_scores, words_of
+from seasign.models.sigma_alignment import Row, word_scores, words_of
 from seasign.models.sigma_words import PAD, pad
-from seasign.training.cslr2 import text_number
+from seasign.training.contrast import infonce, text_number
 from seasign.training.loop import Loss, gather, load, share
 from seasign.training.recipe import Amount, Loop, Positive, Release, Share
 from seasign.training.sigma_corpus import Corpus, Data, Joined
@@ -194,12 +194,13 @@ def losses(met: Met, said: Int[Tensor, " clips"], objective: Objective) -> dict[
     weights, right, found = objective.weights, said[:, None] == said, {}
     if "global" in weights:
         scores = met.scale * met.clips @ met.texts.T
-        found["global"] = contrast(scores, scores.T, right)
+        found["global"] = infonce(scores, right) / 2
     if "local" in weights:
         of_clips, of_texts = word_scores(
             met.frames, met.words, met.frames_there, met.words_there, row=objective.rows, score=objective.scores
         )
-        found["local"] = contrast(of_clips / objective.local_temperature, of_texts / objective.local_temperature, right)
+        temperature = objective.local_temperature
+        found["local"] = infonce(of_clips / temperature, right, of_texts / temperature) / 2
     found |= {name: getattr(met, name) for name in ("matching", "language") if name in weights}
     weighted = {name: weights[name] * value for name, value in found.items()}
     return weighted | ({"pairs": objective.pairs * met.pairs} if objective.pairs else {})

@@ -43,6 +43,7 @@ from seasign.models.signclip_embedder import (
 )
 from seasign.recognition import classify, shots
 from seasign.training import augmentation
+from seasign.training.contrast import infonce
 from seasign.training.loop import Loss, gather, load, share
 from seasign.training.probe import probe
 from seasign.training.recipe import Amount, Count, Loop, Positive, Release, Share, Whole
@@ -343,17 +344,6 @@ class Pairing:
             one, other, number = (torch.from_numpy(each[rows]) for each in (clips, texts, said))
             total += len(rows) * float(self._contrast(one, other, number, scale, bias))
         return total / len(said)
-
-
-def infonce(scores: Float[Tensor, "pairs pairs"], right: Bool[Tensor, "pairs pairs"]) -> Float[Tensor, ""]:
-    """Cross-entropy of every clip's texts, and of every text's clips, the mean of each; their sum.
-
-    Args:
-        right: Which texts are right for which clips, the diagonal at least; of several, each should get an equal share.
-    """
-    wanted = right.to(scores.dtype)
-    rows, columns = wanted / wanted.sum(dim=1, keepdim=True), wanted / wanted.sum(dim=0, keepdim=True)
-    return -((rows * scores.log_softmax(dim=1)).sum() + (columns * scores.log_softmax(dim=0)).sum()) / len(scores)
 
 
 def siglip(scores: Float[Tensor, "pairs pairs"], right: Bool[Tensor, "pairs pairs"]) -> Float[Tensor, ""]:

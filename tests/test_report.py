@@ -10,7 +10,7 @@ from seasign.alignment import align
 from seasign.report import RESTS, build_report, diagnose, give_verdict, summarize
 from seasign.synthesis import Stress, simulate_similarity, synthesize
 from seasign.timeline import LEFT, WIDTH, draw_timeline
-from seasign.types import Alignment, Costs, Cue, Sign
+from seasign.types import Alignment, Costs, Cue, Lag, Sign, Stretch
 
 SIGNS = [Sign(start, start + 1) for start in (10, 11, 20, 30, 40, 50, 60, 70, 80, 90)]  # the first two make one bout
 DELIVERED = [Cue(sign.start - 3, sign.start - 2.5, "x") for sign in SIGNS]  # half a second each, before its sign
@@ -215,3 +215,9 @@ def test_a_character_that_xml_cannot_hold_is_replaced():
     svg = draw_timeline({f"signs{chr(7)}": [Sign(0, 20, text)], "cues": [Cue(0, 20, text)]})
     titles = [title for title, *_ in boxes(svg)]
     assert all("<&>\U0001f600" in title and "\ufffd" in title for title in titles)
+
+
+def test_no_lag_is_less_than_nothing():
+    assert str(Lag((Stretch(0, 1, -0.004, 0.0, -1.0, 1.0),), 9.0)) == "+0.00 s at the starts, +0.00 s at the ends"
+    both = Lag((Stretch(0, 1, -0.001, 0.0, -1.0, 1.0), Stretch(2, 2, -2.0, -2.0, -3.0, -1.0)), 9.0)
+    assert str(both) == "2 cues +0.00 s, then 1 cue -2.00 s"

@@ -208,8 +208,12 @@ class Lag:
     def __str__(self) -> str:
         if len(self.stretches) == 1:
             (part,) = self.stretches
-            return f"{part.start:+.2f} s at the starts, {part.end:+.2f} s at the ends"
-        words = [f"{part.last - part.first + 1} cues {part.start:+.2f} s" for part in self.stretches]
+            return f"{part.start:+z.2f} s at the starts, {part.end:+z.2f} s at the ends"
+        counts = [part.last - part.first + 1 for part in self.stretches]
+        words = [
+            f"{count} cue{'s' * (count != 1)} {part.start:+z.2f} s"
+            for count, part in zip(counts, self.stretches, strict=True)
+        ]
         return ", then ".join(words)
 
 

@@ -418,7 +418,7 @@ def _print_summary(
     if alignment.lag is not None:
         click.echo(f"lag       {alignment.lag}, {'estimated' if alignment.lag.clarity >= CLEAR else 'a guess'}")
     elif lag != "auto":
-        click.echo(f"lag       {lag[0]:+.2f} s at the starts, {lag[1]:+.2f} s at the ends, given")
+        click.echo(f"lag       {lag[0]:+z.2f} s at the starts, {lag[1]:+z.2f} s at the ends, given")
     click.echo("")
     click.echo("                 overlaps   time on signing   starts on a sign")
     stages = {"as delivered": summary.delivered, "lag only": summary.lag_only, "lag and joined": summary.joined}

@@ -294,4 +294,4 @@ def _print_comparison(
 
 def _number(value: float | None, unit: str = "", sign: str = "") -> str:
     """Two decimals; a dash for what is not known."""
-    return "-" if value is None or math.isnan(value) else f"{value:{sign}.2f}{unit}"
+    return "-" if value is None or math.isnan(value) else f"{value:{sign}z.2f}{unit}"

@@ -75,8 +75,8 @@ def _print_cue(said: Mapping[str, Any]) -> None:
         "sure": f"{_sure(said)}; number {said['rank']} of {said['of']}, the least sure first",
         "why": said.get("why"),
         "delivered": _span(said.get("delivered")),
-        "lag": lag and f"{lag[0]:+.2f} s at the start, {lag[1]:+.2f} s at the end",
-        "aligned": _span(said.get("aligned")) + (f", by {moved[0]:+.2f} and {moved[1]:+.2f} s" if moved else ""),
+        "lag": lag and f"{lag[0]:+z.2f} s at the start, {lag[1]:+z.2f} s at the end",
+        "aligned": _span(said.get("aligned")) + (f", by {moved[0]:+z.2f} and {moved[1]:+z.2f} s" if moved else ""),
         "signs": _signs(said["signs"]),
         "90 %": ", ".join(f"{edge} within {_span(interval)}" for edge, interval in intervals if interval),
         "is signed": None if signed is None else f"with {signed:.0%}",
@@ -97,7 +97,7 @@ def _print_worst(report: Path, worst: Sequence[Mapping[str, Any]], found: Mappin
     """A table of the least sure cues."""
     click.echo(f"{'cue':>5}  {'sure':17}{'aligned':31}{'moved':>9}  text")
     for said in worst:
-        by = f"{said['moved'][0]:+.2f} s" if said["moved"] else "-"
+        by = f"{said['moved'][0]:+z.2f} s" if said["moved"] else "-"
         text = _line(said)
         text = text if len(text) <= 40 else f"{text[:39]}…"
         click.echo(f"{said['number']:5}  {_sure(said):17}{_span(said.get('aligned')):31}{by:>9}  {text}")

@@ -858,6 +858,16 @@ def test_an_output_without_room_is_one_line(folder, arguments):
     assert (told.returncode, told.stderr) == (1, "error: No space left on device\n")
 
 
+def test_how_to_estimate_poses_is_refused_where_they_are_not_estimated(folder):
+    seasign.write("episode.pose", holistic(0))
+    for command in (("segment", "episode.pose"), ("align", "episode.pose", "news.vtt")):
+        result = run(*command, "-o", "out.eaf", "--crop", "0,0,9,9", "--python", sys.executable)
+        assert result.exit_code == 2
+        assert "--crop and --python go with a video, whose poses are estimated; episode.pose is none" in result.stderr
+    result = run("align", "signs.csv", "news.vtt", "-o", "out.vtt", "--poses", "kept.pose")
+    assert (result.exit_code, "--poses goes with a video" in result.stderr) == (2, True)
+
+
 def test_a_command_that_is_none_is_told_what_is_like_it(folder):
     for name, like in ("algn", "align"), ("evaluate-retreival", "evaluate-retrieval"):
         result = run(name)

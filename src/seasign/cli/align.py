@@ -30,7 +30,7 @@ from seasign.cli.options import (
     options,
     preset_files,
 )
-from seasign.cli.signing import choose_segmenter, is_video, poses_in, signs_in
+from seasign.cli.signing import check_estimation, choose_segmenter, is_video, poses_in, signs_in
 from seasign.confidence import CALIBRATION
 from seasign.embedding import landmarks_of
 from seasign.formats import EMBEDDINGS, POSES, SUBTITLES, TABLES, TIERS, VIDEOS
@@ -246,6 +246,7 @@ def _check_files(source: Path, subtitles: Path, output: Path, given: Mapping[str
     """Refuse before any work what cannot be written, or would take the place of what is read."""
     if source.suffix.lower() in SUBTITLES or subtitles.suffix.lower() in (*VIDEOS, *POSES):
         raise InputError(f"{source} {subtitles}: INPUT (a video, poses or signs) comes first, then SUBTITLES")
+    check_estimation(source, given)
     inputs = [
         source,
         *(given[name] for name in ("signs", "extra", "similarity", "cue_embeddings", "sign_embeddings", "pins")),

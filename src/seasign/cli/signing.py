@@ -74,6 +74,7 @@ def segment(poses: Path, output: Path, one_per_bout: bool, quiet: bool, as_json:
     if one_per_bout and segmenter != "training-free":
         raise click.UsageError("--one-per-bout goes with the training-free segmenter")
     filmed = is_video(poses, "video or poses", POSES)
+    check_estimation(poses, given)
     jobs.check_outputs({"signs": (output, TIERS | TABLES)}, [poses])
     chosen = choose_segmenter(given, "annotation", one_per_bout=one_per_bout)
     with ExitStack() as done:
@@ -178,3 +179,11 @@ def is_video(path: Path, what: str, others: Iterable[str]) -> bool:
     if suffix not in VIDEOS and suffix not in others:
         raise InputError(f"{path}: is no {what}; expected *{' *'.join((*VIDEOS, *others))}")
     return suffix in VIDEOS
+
+
+def check_estimation(source: Path, given: Mapping[str, Any]) -> None:
+    """Refuse what says how poses are estimated where they are not."""
+    asked = [f"--{name}" for name in ("crop", "static", "python", "poses") if given.get(name)]
+    if asked and source.suffix.lower() not in VIDEOS:
+        go = "goes" if len(asked) == 1 else "go"
+        raise click.UsageError(f"{' and '.join(asked)} {go} with a video, whose poses are estimated; {source} is none")

@@ -26,7 +26,7 @@ from seasign.cli.options import (
     progress_bar,
     wrote,
 )
-from seasign.cli.signing import choose_segmenter, is_video, poses_in
+from seasign.cli.signing import check_estimation, choose_segmenter, is_video, poses_in
 from seasign.corpora.uni_sign import LABELS, read_labels
 from seasign.formats import KEYPOINTS, POSES, SUBTITLES, TABLES, TIERS, coco, disk, timed_text
 from seasign.formats.rate import exact_rate
@@ -76,6 +76,7 @@ def translate(
     MT_CONFIDENCE of an .eaf, in columns of a .csv or .json.
     """
     filmed = is_video(poses, "video or poses", POSES | KEYPOINTS)
+    check_estimation(poses, given)
     keypoints = poses.suffix.lower() in KEYPOINTS
     if keypoints != (fps is not None):
         raise click.UsageError("give --fps with a .pkl of keypoints, and with nothing else: others say it themselves")

@@ -21,7 +21,7 @@ from seasign.formats.tables import read_rows
 from seasign.formats.timed_text import plain
 from seasign.segmentation import in_poses, segment
 from seasign.training import Progress, import_task
-from seasign.training.recipe import Count, Share, build, read_table
+from seasign.training.recipe import Count, Share, build, folder_or_name, read_table
 from seasign.types import Alignment, Cue, InputError, Poses, Sign, plain_values
 
 COLUMNS = ("poses", "subtitles", "signs", "signer", "split")
@@ -189,7 +189,7 @@ def _gather(
         if start is not None:
             from seasign import checkpoints
 
-            embedder = checkpoints.load_embedder(start if start.exists() else start.name)
+            embedder = checkpoints.load_embedder(folder_or_name(start))
         lines: list[tuple[str, str, str, str]] = []
         for number, episode in enumerate(parts["train"]):
             lines += _cut(episode, embedder, folder, f"clips/{number:05d}", "train", settings)

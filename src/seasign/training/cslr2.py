@@ -400,8 +400,7 @@ class JoinedSigns:
         chosen = [self.by_word[part][word][rng.integers(len(self.by_word[part][word]))] for word in words]
         joining = replace(self.recipe.joined, phrase=(high, high))  # one phrase
         poses, signs = concatenate(chosen, int(rng.integers(2**31)), joining=joining, fps=self.inputs.fps)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", InputWarning)  # a sentence that shows one hand is nothing to warn of
+        with warnings.catch_warnings(action="ignore", category=InputWarning):  # that a sentence shows one hand
             frames = frames_of(poses, self.inputs)
         return Sentence(" ".join(words), frames, *_label(len(frames), signs, self.vocabulary, self.inputs), signs)
 

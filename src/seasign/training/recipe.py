@@ -95,6 +95,11 @@ def build(kind: type[Kind], table: Mapping[str, Any], where: str, folder: Path) 
     return kind(**{key: _value(hints[key], value, where, key, folder) for key, value in table.items()})
 
 
+def folder_or_name(path: Path) -> Path | str:
+    """What `checkpoints` loads of a path in a recipe: the folder, or where there is none what is published so."""
+    return path if path.exists() else path.name
+
+
 def _value(hint: Any, value: Any, where: str, key: str, folder: Path) -> Any:
     """What the hint says, made of a TOML value."""
     if get_origin(hint) in (Union, UnionType):  # absence is None: TOML has no word for it

@@ -36,7 +36,7 @@ from seasign.segmentation import choose_decoder, find_sign, in_poses, phrases
 from seasign.training import augmentation
 from seasign.training.concatenation import Joining, concatenate
 from seasign.training.loop import Loss, load, share
-from seasign.training.recipe import Amount, Count, Factors, Loop, Positive, Release, Share, Whole
+from seasign.training.recipe import Amount, Count, Factors, Loop, Positive, Release, Share, Whole, folder_or_name
 from seasign.types import InputError, InputWarning, Poses, Sign, Span
 
 UNKNOWN = -1  # the label of padding
@@ -158,7 +158,7 @@ def prepare(recipe: Recipe) -> "Tagging":
 def make_tagger(recipe: Recipe) -> Tagger:
     """The network of a recipe, new or as its checkpoint has it."""
     if recipe.start is not None:
-        tagger = checkpoints.load(recipe.start if recipe.start.exists() else recipe.start.name)
+        tagger = checkpoints.load(folder_or_name(recipe.start))
         if not isinstance(tagger, BioTagger | UnetTagger):
             raise InputError(f"{recipe.start}: is no network that this can train")
         return tagger
@@ -249,7 +249,7 @@ class Tagging:
         by_signs, by_phrases = (choose_decoder(self.model, purpose) for purpose in ("annotation", "phrases"))
         weights = self.weights["signs"].numpy()
         for episode in self.valid:
-            with _quiet():
+            with warnings.catch_warnings(action="ignore", category=InputWarning):  # said when it was read
                 tags = self.model.tag(episode.poses)
             found = by_signs.decode(tags.signs, tags.fps).spans
             said = phrases(found) if tags.phrases is None else by_phrases.decode(tags.phrases, tags.fps).spans
@@ -286,7 +286,7 @@ class Tagging:
             rng = self._rng(epoch, number, attempt)
             poses, episode, start = self._draw(epoch, number, rng)
             try:
-                with _quiet():
+                with warnings.catch_warnings(action="ignore", category=InputWarning):  # the same
                     return self.model.prepare(poses), self._rate(poses), episode, start
             except InputError as error:
                 last = error
@@ -416,14 +416,6 @@ def augment(poses: Poses, rng: np.random.Generator, settings: Augment) -> Poses:
     if settings.frame_dropout:
         poses = augmentation.drop_frames(poses, rng, settings.frame_dropout)
     return augmentation.drop_hands(poses, rng, settings.hand_dropout) if settings.hand_dropout else poses
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what was warned of when the recordings were read."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InputWarning)
-        yield
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from seasign.models.sigma_translator import (
 )
 from seasign.models.sigma_words import Pieces
 from seasign.models.signclip_embedder import SignClipEmbedder
-from seasign.training.recipe import Count, Share
+from seasign.training.recipe import Count, Share, folder_or_name
 from seasign.training.sigma_corpus import Example
 from seasign.types import InputError, InputWarning
 
@@ -73,7 +73,7 @@ def make_network(
     if (network is None) == (start is None):
         raise InputError("expected one of network and start")
     if start is not None:
-        found = checkpoints.load(start if start.exists() else start.name)
+        found = checkpoints.load(folder_or_name(start))
         if not isinstance(found, SigmaTranslator) or not isinstance(found.network, Sigma):
             raise InputError(f"{start}: is no Sigma to go on from; name another encoder of frames in [network] encoder")
         found.pieces.check(texts, found.language)
@@ -115,7 +115,7 @@ def _make_frames(network: Network, shape: Shape) -> FrameTokens:
     if network.encoder is None:
         sizes = pose_encoder.Shape(network.joint, tuple(network.spatial), network.temporal, features=shape.width)
         return PartTokens(sizes, recompute=network.recompute)
-    found = checkpoints.load(network.encoder if network.encoder.exists() else network.encoder.name)
+    found = checkpoints.load(folder_or_name(network.encoder))
     if isinstance(found, SignClipEmbedder):
         return SignClipTokens(found.towers)  # type: ignore[arg-type]
     if isinstance(found, Cslr2Embedder):

@@ -8,7 +8,6 @@ where theirs are drawn once and only change their order.
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from math import log
@@ -46,7 +45,7 @@ from seasign.training import augmentation
 from seasign.training.contrast import infonce
 from seasign.training.loop import Loss, gather, load, share
 from seasign.training.probe import probe
-from seasign.training.recipe import Amount, Count, Loop, Positive, Release, Share, Whole
+from seasign.training.recipe import Amount, Count, Loop, Positive, Release, Share, Whole, folder_or_name
 from seasign.types import Embeddings, InputError, InputWarning, Poses
 
 Projection = Literal["plain", "l2"]
@@ -320,7 +319,7 @@ class Pairing:
 
     def _see(self, clip: Clip) -> Poses:
         try:
-            with _quiet():
+            with warnings.catch_warnings(action="ignore", category=InputWarning):  # that a clip shows one hand
                 names = dict.fromkeys((*self.network.inputs.landmarks, *SHOULDERS))
                 chosen = hide(select(clip.read(), list(names)), LEGS)
                 check_unit(chosen.xyz, measure(chosen.xyz, chosen.landmarks))
@@ -371,7 +370,7 @@ def make_vocabulary(texts: Sequence[str]) -> tuple[str, ...]:
 def make_network(recipe: Recipe, texts: Sequence[str]) -> tuple[SignClip, tuple[str, ...]]:
     """The network of a recipe, new or as its checkpoint has it, and its vocabulary."""
     if recipe.start is not None:
-        found = checkpoints.load(recipe.start if recipe.start.exists() else recipe.start.name)
+        found = checkpoints.load(folder_or_name(recipe.start))
         if not isinstance(found, SignClipEmbedder) or not isinstance(found.towers, SignClip):
             raise InputError(f"{recipe.start}: is no network that this can train")
         numbers: dict[str, int] = found.words.tokenizer.get_vocab()
@@ -502,11 +501,3 @@ def _padded(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Rows of one length, filled up with 0, and what is there of them."""
     lengths = torch.tensor([len(row) for row in rows])
     return pad_sequence(list(rows), batch_first=True), torch.arange(int(lengths.max())) < lengths[:, None]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """A clip that shows one hand is nothing to warn of."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InputWarning)
-        yield

@@ -562,7 +562,7 @@ def test_a_window_of_0_reaches_all_signs(folder):
 def test_more_cues_than_signs_are_refused_with_the_cue(folder):
     seasign.write("one.csv", [Sign(1, 2)])
     line = refused("align", "one.csv", "news.vtt", "-o", "out.vtt", "--compat", "sea", "--lag", 0)
-    assert line.startswith("cue 2 at 5.00 s ('Then sun.') can reach no free sign: 2 cues share 1 signs")
+    assert line.startswith("one.csv and news.vtt: cue 2 at 5.00 s ('Then sun.') can reach no free sign: 2 cues")
 
 
 @pytest.mark.parametrize(
@@ -659,13 +659,13 @@ def test_zero_signs_and_zero_cues_leave_the_subtitles_as_they_are(folder):
     result = run("align", "none.csv", "news.vtt", "-o", "out.vtt")
     assert result.exit_code == 0, result.output
     assert Path("out.vtt").read_text() == NEWS
-    assert "warning: there are no signs: nothing was moved" in result.stderr
+    assert "warning: none.csv and news.vtt: there are no signs: nothing was moved" in result.stderr
     assert "verdict   check 2 cues: no cue got signs" in result.stdout
     Path("none.vtt").write_text("WEBVTT\n\nNOTE nothing\n")
     result = run("align", "signs.csv", "none.vtt", "-o", "out.vtt")
     assert result.exit_code == 0, result.output
     assert Path("out.vtt").read_text() == "WEBVTT\n\nNOTE nothing\n"
-    assert "warning: there are no cues: nothing was moved" in result.stderr
+    assert "warning: signs.csv and none.vtt: there are no cues: nothing was moved" in result.stderr
 
 
 def test_unsorted_overlapping_and_reversed_cues_are_warned_of_and_aligned(folder):
@@ -874,6 +874,20 @@ def test_a_command_that_is_none_is_told_what_is_like_it(folder):
         assert result.exit_code == 2
         assert f"No such command '{name}'. Did you mean {like}" in result.stderr
     assert "mean" not in run("xyzzy").stderr
+
+
+def test_what_is_odd_is_said_of_the_files_that_it_is_of(folder):
+    poses = holistic(0)
+    elbows = [number for number, name in enumerate(poses.landmarks) if name.endswith("_ELBOW")]
+    xyz = poses.xyz.copy()
+    xyz[:, elbows] = np.nan
+    seasign.write("flat.pose", replace(poses, xyz=xyz))
+    result = run("segment", "flat.pose", "-o", "out.csv")
+    assert "warning: flat.pose: no elbows in the poses" in result.stderr
+    result = run("align", "flat.pose", "news.vtt", "-o", "out.vtt")
+    assert "warning: flat.pose: no elbows in the poses" in result.stderr
+    assert re.search(r"warning: flat\.pose and news\.vtt: no lag stands out; .* is a guess", result.stderr)
+    assert all(line.count("flat.pose") < 2 for line in result.stderr.splitlines())
 
 
 @pytest.mark.parametrize("unseen", ["everything", "frames"])

@@ -27,6 +27,7 @@ from seasign.cli.options import (
     Lag,
     Number,
     Pair,
+    naming,
     options,
     preset_files,
 )
@@ -136,24 +137,26 @@ def align(
             signs, signs_from = seasign.merge(signs, others), None
         _check_same(embedded, signs)
         if embedder is not None and signs and delivered.cues:
-            text, clips = embed_both(delivered.cues, signs, poses, embedder, given["cache"])
+            with naming(source, subtitles):
+                text, clips = embed_both(delivered.cues, signs, poses, embedder, given["cache"])
             similarity, space = seasign.compare(text, clips), clips.space
             if not (quiet or as_json):
                 click.echo(f"compared  {len(text.vectors)} texts with {len(clips.vectors)} signs, by {space}")
         del poses
         _compare_clocks(subtitles, delivered.cues, signs, 0.0 if lag == "auto" else lag[0])
-        alignment = seasign.align(
-            signs,
-            delivered.cues,
-            similarity=similarity,
-            costs=costs,
-            normalization=normalization,
-            lag=lag,
-            padding=padding if costs.compat else (0.0, 0.0),
-            touching=given["touching"],
-            pins=pins,
-            calibration=preset.calibration or CALIBRATION,
-        )
+        with naming(source, subtitles):
+            alignment = seasign.align(
+                signs,
+                delivered.cues,
+                similarity=similarity,
+                costs=costs,
+                normalization=normalization,
+                lag=lag,
+                padding=padding if costs.compat else (0.0, 0.0),
+                touching=given["touching"],
+                pins=pins,
+                calibration=preset.calibration or CALIBRATION,
+            )
         dropped = frozenset(i for i, run in enumerate(alignment.runs) if signs and not run and i not in pins)
         final, legality = legal(delivered.cues, alignment, dropped, padding, costs, given)
         verdict = seasign.give_verdict(alignment)

@@ -10,7 +10,7 @@ import click
 
 import seasign
 from seasign import checkpoints, jobs
-from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET
+from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET, naming
 from seasign.embedding import Joined, join, landmarks_of
 from seasign.formats import EMBEDDINGS, POSES, TIERS, disk
 from seasign.formats.timed_text import plain
@@ -77,7 +77,8 @@ def embed_signs(
     given = seasign.read_signs(signs, sign_tier)
     looked_at = landmarks_of(chosen)
     seen = jobs.read_body(poses, looked_at) if looked_at else None
-    embeddings = seasign.embed_signs(seen, in_poses(given, seen) if seen else given, chosen)
+    with naming(poses):
+        embeddings = seasign.embed_signs(seen, in_poses(given, seen) if seen else given, chosen)
     _write(output, embeddings, given, "signs", quiet, as_json)
 
 
@@ -106,7 +107,9 @@ def embed_text(
     chosen = choose_embedder(embedder, tags)
     tier = subtitle_tier or ("SUBTITLE" if subtitles.suffix.lower() in TIERS else None)
     cues = without_markup(seasign.read_cues(subtitles, tier).cues)
-    _write(output, seasign.embed_text([cue.text for cue in cues], chosen), cues, "cues", quiet, as_json)
+    with naming(subtitles):
+        embeddings = seasign.embed_text([cue.text for cue in cues], chosen)
+    _write(output, embeddings, cues, "cues", quiet, as_json)
 
 
 def _write(

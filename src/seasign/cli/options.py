@@ -2,6 +2,7 @@
 
 import math
 import sys
+import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 
 import seasign
 from seasign.decoding import Argmax, Decoder, Likeliest, SemiMarkov, Threshold
+from seasign.types import InputError, InputWarning
 
 NAN = float("nan")
 PRESET_FILE = "seasign.preset"  # where a command's context keeps the path of --preset
@@ -149,6 +151,25 @@ def preset_files() -> list[Path]:
     """The file that --preset names in the command that runs, if it names one: an input like others."""
     meta = click.get_current_context().meta
     return [meta[PRESET_FILE]] if PRESET_FILE in meta else []
+
+
+@contextmanager
+def naming(*paths: Path) -> Iterator[None]:
+    """What is wrong with what files hold, and what is odd about it, is said of them, unless the line names one."""
+
+    def named(line: str) -> str:
+        return line if any(str(path) in line for path in paths) else f"{' and '.join(map(str, paths))}: {line}"
+
+    def show(message: Warning | str, *rest: Any) -> None:
+        shown(InputWarning(named(str(message))) if isinstance(message, InputWarning) else message, *rest)
+
+    shown, warnings.showwarning = warnings.showwarning, show  # type: ignore[assignment]
+    try:
+        yield
+    except InputError as error:
+        raise InputError(named(str(error))) from error
+    finally:
+        warnings.showwarning = shown
 
 
 def options(several: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:

@@ -20,6 +20,7 @@ from seasign.cli.options import (
     QUIET,
     SEGMENTATION,
     Number,
+    naming,
     options,
     progress_bar,
 )
@@ -79,7 +80,8 @@ def segment(poses: Path, output: Path, one_per_bout: bool, quiet: bool, as_json:
     chosen = choose_segmenter(given, "annotation", one_per_bout=one_per_bout)
     with ExitStack() as done:
         seen = poses_in(poses, given, output, quiet or as_json, done)
-        signs, phrases, gate = segmented(seen, *chosen)
+        with naming(poses):
+            signs, phrases, gate = segmented(seen, *chosen)
         del seen
         if output.suffix.lower() in TIERS:
             like = output if output.exists() else None
@@ -103,7 +105,8 @@ def signs_in(
     """The signs in a file of signs, and that file; or those that the chosen segmenter finds in the poses."""
     if poses is None or chosen is None:
         return seasign.read_signs(source, given["sign_tier"]), source
-    signs, _, gate = segmented(poses, *chosen)
+    with naming(source):
+        signs, _, gate = segmented(poses, *chosen)
     if not quiet:
         click.echo(f"signs     {gate}")
     return signs, None

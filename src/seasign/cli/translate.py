@@ -22,6 +22,7 @@ from seasign.cli.options import (
     QUIET,
     SEGMENTATION,
     Number,
+    naming,
     options,
     progress_bar,
     wrote,
@@ -93,11 +94,8 @@ def translate(
             seen = seasign.read_poses(poses)
         else:
             seen = poses_in(poses, given, output, quiet or as_json, done, landmarks or ())
-        with progress_bar("translating", "phrases", quiet or as_json) as progress:
-            try:
-                found = seasign.translate(seen, translator, segmenter=segmenter, batch=batch, progress=progress)
-            except InputError as error:
-                raise InputError(f"{poses}: {error}") from error
+        with progress_bar("translating", "phrases", quiet or as_json) as progress, naming(poses):
+            found = seasign.translate(seen, translator, segmenter=segmenter, batch=batch, progress=progress)
         cues = in_video(found.cues, seen)
         del seen
         by = f"Machine translation by {model.resolve().name}, seasign {seasign.__version__}; not checked by anyone"

@@ -21,7 +21,6 @@ from commands import run
 from seasign.cli.index import _Way
 from seasign.cli.search import _asked as asked
 from seasign.cli.search import _drawn
-from seasign.contact_sheet import draw_poses
 from seasign.formats.video import stills
 from seasign.indexing import VectorIndex, Window
 from seasign.models.gloss_text import GlossText
@@ -29,6 +28,7 @@ from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.spotting import trim
 from seasign.stores import open_index
 from seasign.types import Cue, InputError, Sign
+from seasign.web.contact_sheet import draw_poses
 from test_pose_descriptor import signing
 
 STORY = [Sign(1, 2, "HEAVY", 0.9), Sign(2, 3, "RAIN", 0.8), Sign(5, 6, "HOUSE", 0.3), Sign(6, 7, "BUILD", 0.7)]

@@ -10,7 +10,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from seasign.contact_sheet import (
+from seasign.indexing import Match, Window
+from seasign.types import Poses
+from seasign.web.contact_sheet import (
     DRAWN,
     HIGH,
     MOMENTS,
@@ -23,8 +25,6 @@ from seasign.contact_sheet import (
     render_sheet,
     shorten,
 )
-from seasign.indexing import Match, Window
-from seasign.types import Poses
 from test_pose_descriptor import signing
 
 HOSTILE = ("<script>document.title = 'broken'</script>", '" onload="x', "</style><img src=x>", "]]>&amp;", "<!--")

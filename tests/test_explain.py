@@ -10,8 +10,8 @@ import planted
 import seasign
 from commands import run
 from seasign.explanation import confidence, explain, parse_report, rank
-from seasign.report_page import SCHEMA, dump_report, render_report
 from seasign.types import InputError
+from seasign.web.report_page import SCHEMA, dump_report, render_report
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,6 @@ STAGES = {
     "decoding",
     "embedding",
     "explanation",
-    "contact_sheet",
     "glosses",
     "indexing",
     "lag",
@@ -32,16 +31,15 @@ STAGES = {
     "posterior",
     "recognition",
     "report",
-    "report_page",
     "retrieval",
     "segmentation",
     "solver",
     "spotting",
     "synthesis",
-    "timeline",
     "translation",
     "tuning",
     "uncertainty",
+    "web",
 }
 
 
@@ -102,7 +100,7 @@ def test_stores_know_the_stage_that_they_serve_and_files():
 
 def test_every_module_has_its_place():
     modules = {path.stem for path in SOURCE.glob("*.py")} - {"__init__", "__main__"}
-    assert modules | {"metrics"} == STAGES | {"types", "jobs"}
+    assert modules | {"metrics", "web"} == STAGES | {"types", "jobs"}
 
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS.items())

@@ -9,8 +9,8 @@ import pytest
 from seasign.alignment import align
 from seasign.report import RESTS, build_report, diagnose, give_verdict, summarize
 from seasign.synthesis import Stress, simulate_similarity, synthesize
-from seasign.timeline import LEFT, WIDTH, draw_timeline
 from seasign.types import Alignment, Costs, Cue, Lag, Sign, Stretch
+from seasign.web.timeline import LEFT, WIDTH, draw_timeline
 
 SIGNS = [Sign(start, start + 1) for start in (10, 11, 20, 30, 40, 50, 60, 70, 80, 90)]  # the first two make one bout
 DELIVERED = [Cue(sign.start - 3, sign.start - 2.5, "x") for sign in SIGNS]  # half a second each, before its sign

@@ -10,7 +10,7 @@ from importlib.resources import files
 import pytest
 
 import planted
-from seasign.report_page import SCHEMA, dump_report, render_report
+from seasign.web.report_page import SCHEMA, dump_report, render_report
 
 HOSTILE = (
     "<img src=x onerror=\"document.title='broken'\">",

@@ -4,7 +4,6 @@ from importlib.metadata import version as _version
 
 from seasign.alignment import PRESETS, align, assign, join_neighbours, shift
 from seasign.calibration import Calibrated, Reliability, calibrate, draw_reliability
-from seasign.contact_sheet import Card, render_sheet
 from seasign.decoding import Argmax, Decoded, Decoder, Likeliest, SemiMarkov, Threshold
 from seasign.embedding import Embedder, compare, embed_signs, embed_text
 from seasign.explanation import explain, parse_report
@@ -46,13 +45,11 @@ from seasign.recognition import (
     tune_recognition,
 )
 from seasign.report import Summary, Verdict, build_report, diagnose, give_verdict, summarize
-from seasign.report_page import SCHEMA, dump_report, render_report
 from seasign.retrieval import Hit, search
 from seasign.segmentation import TRAINING_FREE, Segmenter, TrainingFree, gate, merge, phrases, segment
 from seasign.spotting import Spot, Spotter, spot
 from seasign.stores import open_index, settle
 from seasign.synthesis import Episode, synthesize
-from seasign.timeline import draw_timeline
 from seasign.training import Trained, train
 from seasign.training.cotraining import Cotrained, cotrain
 from seasign.translation import Translated, Translation, Translator, translate
@@ -80,6 +77,9 @@ from seasign.types import (
     WindowFeatures,
 )
 from seasign.uncertainty import Comparison, Interval, bootstrap, compare_runs
+from seasign.web.contact_sheet import Card, render_sheet
+from seasign.web.report_page import SCHEMA, dump_report, render_report
+from seasign.web.timeline import draw_timeline
 
 __version__ = _version("seasign")
 

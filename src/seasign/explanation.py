@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seasign.report import UNSURE
-from seasign.report_page import SCHEMA
 from seasign.types import InputError
+from seasign.web.report_page import SCHEMA
 
 _PAGE = re.compile(r'<script type="application/json" id="report">(.*?)</script>', re.DOTALL)
 

@@ -19,7 +19,6 @@ from seasign import jobs
 from seasign.cli.embed import NAME, TAGS, WHAT, choose_embedder
 from seasign.cli.index import SEVERAL, by_space, counted, has_changed, has_gone, kept_poses, to_forget
 from seasign.cli.options import EXISTING, JSON, QUIET, Number
-from seasign.contact_sheet import DRAWN, Asked, Card, clock, moments, shorten
 from seasign.corpora.videos import check_date
 from seasign.embedding import compare, landmarks_of
 from seasign.formats import EMBEDDINGS, POSES, TABLES, VIDEOS, read_embeddings
@@ -32,6 +31,7 @@ from seasign.segmentation import in_poses
 from seasign.spotting import check_example, trim
 from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign, plain_values
 from seasign.uncertainty import bootstrap_retrieval
+from seasign.web.contact_sheet import DRAWN, Asked, Card, clock, moments, shorten
 
 AROUND = 5.0  # seconds around a hit in which its neighbours are
 COLUMNS = "rank score video kind start end gloss confidence text before inside after signer date path".split()

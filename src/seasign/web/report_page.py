@@ -26,7 +26,7 @@ def render_report(report: Mapping[str, object]) -> str:
     Its content security policy lets run the page's own script alone, known by its hash, and forbids every request:
     a text from a subtitle that should become markup after all would still do nothing.
     """
-    page = files("seasign").joinpath("web", "report.html").read_text(encoding="utf-8")
+    page = files("seasign.web").joinpath("report.html").read_text(encoding="utf-8")
     policy = (
         f"script-src {_hash(page, 'script')}; style-src {_hash(page, 'style')}; base-uri 'none'; form-action 'none'"
     )

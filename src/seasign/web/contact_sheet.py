@@ -79,7 +79,7 @@ def render_sheet(
 
     Nothing in it runs, and its content security policy forbids every request; texts are text whatever is in them.
     """
-    style = files("seasign").joinpath("web", "contact_sheet.css").read_text(encoding="utf-8")
+    style = files("seasign.web").joinpath("contact_sheet.css").read_text(encoding="utf-8")
     policy = (
         f"default-src 'none'; img-src data:; style-src 'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'"
     )

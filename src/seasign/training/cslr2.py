@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -42,7 +41,7 @@ from seasign.recognition import WindowGuesses, cut_windows, guess_words, label_w
 from seasign.segmentation import find_sign
 from seasign.training.concatenation import Joining, concatenate
 from seasign.training.contrast import text_number
-from seasign.training.loop import Loss, gather, load, share
+from seasign.training.loop import Loss, gather, load
 from seasign.training.recipe import Amount, Count, Counts, Loop, Positive, Share, Whole
 from seasign.types import Embeddings, InputError, InputWarning, Sign, Span, WindowFeatures
 
@@ -233,9 +232,7 @@ class Cslr2Task:
 
     def batches(self, epoch: int, rank: int, ranks: int) -> DataLoader[Batch]:
         """Sentences that the epoch and the seed throw together."""
-        data, seed = self.recipe.data, self.recipe.loop.seed
-        shares = share(len(self.corpus), data.batch, seed=seed, epoch=epoch, rank=rank, ranks=ranks)
-        return load(shares, partial(self.batch, epoch), data.workers)
+        return load(len(self.corpus), self.batch, self.recipe, epoch, rank, ranks)
 
     def batch(self, epoch: int, items: Sequence[int]) -> Batch:
         """What an epoch makes of items."""

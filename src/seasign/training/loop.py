@@ -24,6 +24,7 @@ import random
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -35,7 +36,7 @@ import torch
 from jaxtyping import Int, Shaped
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from seasign.formats.disk import read_text, replacing, sha256, write_text
 from seasign.training import Progress, Trained
@@ -199,22 +200,18 @@ def share(
     return np.split(order, range(batch, len(order), batch))
 
 
-def load(shares: Sequence[Int[np.ndarray, "_"]], make: Callable[[list[int]], Any], workers: int = 0) -> DataLoader[Any]:
-    """The batches of `shares`, each made of its items when it is asked for, by `workers` processes if there are any."""
-    return DataLoader(_Made(shares, make), batch_size=None, num_workers=workers)
+def load(
+    items: int, make: Callable[[int, list[int]], Any], recipe: Any, epoch: int, rank: int, ranks: int
+) -> DataLoader[Any]:
+    """The batches of a process in an epoch, as `share` has them, each made when it is asked for.
 
-
-class _Made(Dataset[Any]):
-    """What is made of shares."""
-
-    def __init__(self, shares: Sequence[Int[np.ndarray, "_"]], make: Callable[[list[int]], Any]) -> None:
-        self.shares, self.make = shares, make
-
-    def __len__(self) -> int:
-        return len(self.shares)
-
-    def __getitem__(self, number: int) -> Any:
-        return self.make(self.shares[number].tolist())
+    Args:
+        make: What an epoch makes of items.
+        recipe: Of the task: its [data] batch and workers, the processes that make them if there are any; [loop] seed.
+    """
+    shares = share(items, recipe.data.batch, seed=recipe.loop.seed, epoch=epoch, rank=rank, ranks=ranks)
+    listed: Any = [rows.tolist() for rows in shares]  # a list is all that it takes of a data set
+    return DataLoader(listed, batch_size=None, collate_fn=partial(make, epoch), num_workers=recipe.data.workers)
 
 
 def _launch(settings: Loop) -> Fabric:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -35,7 +34,7 @@ from seasign.models.unet_tagger import UnetTagger
 from seasign.segmentation import choose_decoder, find_sign, in_poses, phrases
 from seasign.training import augmentation
 from seasign.training.concatenation import Joining, concatenate
-from seasign.training.loop import Loss, load, share
+from seasign.training.loop import Loss, load
 from seasign.training.recipe import Amount, Count, Factors, Loop, Positive, Release, Share, Whole, folder_or_name
 from seasign.types import InputError, InputWarning, Poses, Sign, Span
 
@@ -206,10 +205,8 @@ class Tagging:
 
     def batches(self, epoch: int, rank: int, ranks: int) -> DataLoader[Batch]:
         """Parts of recordings and episodes of isolated signs, in an order that the seed decides."""
-        data, seed = self.recipe.data, self.recipe.loop.seed
         items = len(self.pieces) + (self.recipe.concatenate.episodes if self.clips and self.recipe.concatenate else 0)
-        shares = share(items, data.batch, seed=seed, epoch=epoch, rank=rank, ranks=ranks)
-        return load(shares, partial(self.batch, epoch), data.workers)
+        return load(items, self.batch, self.recipe, epoch, rank, ranks)
 
     def batch(self, epoch: int, items: Sequence[int]) -> Batch:
         """What an epoch makes of items."""

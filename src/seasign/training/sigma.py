@@ -12,7 +12,6 @@ never steps.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -32,7 +31,7 @@ from seasign.models.sigma import SHARPEST, Seen, Sigma
 from seasign.models.sigma_alignment import Row, word_scores, words_of
 from seasign.models.sigma_words import PAD, pad
 from seasign.training.contrast import infonce, text_number
-from seasign.training.loop import Loss, gather, load, share
+from seasign.training.loop import Loss, gather, load
 from seasign.training.recipe import Amount, Loop, Positive, Release, Share
 from seasign.training.sigma_corpus import Corpus, Data, Joined
 from seasign.training.sigma_network import FILE, Network, make_network, see
@@ -247,9 +246,7 @@ class SigmaTask:
 
     def batches(self, epoch: int, rank: int, ranks: int) -> DataLoader[Batch]:
         """Clips that the epoch and the seed throw together."""
-        data, seed = self.recipe.data, self.recipe.loop.seed
-        shares = share(len(self.corpus), data.batch, seed=seed, epoch=epoch, rank=rank, ranks=ranks)
-        return load(shares, partial(self.batch, epoch), data.workers)
+        return load(len(self.corpus), self.batch, self.recipe, epoch, rank, ranks)
 
     def batch(self, epoch: int, items: Sequence[int]) -> Batch:
         """What an epoch makes of items."""

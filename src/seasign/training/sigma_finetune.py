@@ -7,7 +7,6 @@ or from a CSLR2 goes the same way as what was pre-trained here; frames of valida
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -23,7 +22,7 @@ from seasign.models.pose_encoder import stack
 from seasign.models.sigma import Sigma
 from seasign.models.sigma_translator import Work
 from seasign.models.sigma_words import PAD, pad
-from seasign.training.loop import Loss, load, share
+from seasign.training.loop import Loss, load
 from seasign.training.recipe import Count, Loop, Release, Share
 from seasign.training.sigma_corpus import Corpus, Data, Example, Joined
 from seasign.training.sigma_network import FILE, Network, make_network, see
@@ -100,9 +99,7 @@ class WritingTask:
 
     def batches(self, epoch: int, rank: int, ranks: int) -> DataLoader[Batch]:
         """Clips that the epoch and the seed throw together."""
-        data, seed = self.recipe.data, self.recipe.loop.seed
-        shares = share(len(self.corpus), data.batch, seed=seed, epoch=epoch, rank=rank, ranks=ranks)
-        return load(shares, partial(self.batch, epoch), data.workers)
+        return load(len(self.corpus), self.batch, self.recipe, epoch, rank, ranks)
 
     def batch(self, epoch: int, items: Sequence[int]) -> Batch:
         """What an epoch makes of items."""

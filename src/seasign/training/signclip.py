@@ -224,9 +224,7 @@ class Pairing:
 
     def batches(self, epoch: int, rank: int, ranks: int) -> DataLoader[Batch]:
         """Pairs that the epoch and the seed throw together."""
-        data, seed = self.recipe.data, self.recipe.loop.seed
-        shares = share(len(self.parts["train"]), data.batch, seed=seed, epoch=epoch, rank=rank, ranks=ranks)
-        return load(shares, partial(self.batch, epoch), data.workers)
+        return load(len(self.parts["train"]), self.batch, self.recipe, epoch, rank, ranks)
 
     def batch(self, epoch: int, items: Sequence[int]) -> Batch:
         """What an epoch makes of items."""

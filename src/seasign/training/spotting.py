@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -38,7 +37,7 @@ from seasign.segmentation import find_sign
 from seasign.spotting import RIDGE, Spot, iou, rank
 from seasign.training import augmentation
 from seasign.training.concatenation import Joining, concatenate
-from seasign.training.loop import Loss, gather, load, share
+from seasign.training.loop import Loss, gather, load
 from seasign.training.recipe import Amount, Count, Counts, Loop, Share, Whole
 from seasign.types import InputError, InputWarning, Poses, Sign, Span, plain_values
 
@@ -201,9 +200,7 @@ class SpottingTask:
 
     def batches(self, epoch: int, rank: int, ranks: int) -> DataLoader[Batch]:
         """Pairs that the epoch and the seed throw together."""
-        data, seed = self.recipe.data, self.recipe.loop.seed
-        shares = share(len(self.corpus), data.batch, seed=seed, epoch=epoch, rank=rank, ranks=ranks)
-        return load(shares, partial(self.batch, epoch), data.workers)
+        return load(len(self.corpus), self.batch, self.recipe, epoch, rank, ranks)
 
     def batch(self, epoch: int, items: Sequence[int]) -> Batch:
         """What an epoch makes of items."""

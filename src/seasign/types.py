@@ -17,6 +17,10 @@ class InputError(ValueError):
     """Input that cannot be used. One line: where, what was found, what to do."""
 
 
+class TierError(InputError):
+    """A file has no tier of the name that is asked for; whoever asked knows how another is chosen."""
+
+
 class InputWarning(UserWarning):
     """Input that is odd but usable. One line: where, what was found, what was done about it."""
 

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 import seasign
-from seasign.types import InputError, InputWarning
+from seasign.types import InputError, InputWarning, TierError
 
 SECTIONS = {  # what --help shows together, in order: each command and its module, which is loaded when it is asked for
     "Subtitles onto signing": {
@@ -101,13 +101,13 @@ class Commands(click.Group):
             warnings.showwarning = show  # type: ignore[assignment]  # what follows the message is not looked at
             try:
                 return super().invoke(ctx)
+            except TierError as error:
+                command = self.get_command(ctx, ctx.invoked_subcommand or "")
+                named = command.params if command else []
+                tiers = [it.opts[0] for it in named if (it.name or "").endswith("tier")]
+                line = f"{error}, by {' or '.join(tiers)}" if tiers else str(error)
             except (InputError, ModuleNotFoundError) as error:
                 line = str(error)
-                if ": no tier " in line and ": choose one of " in line:
-                    command = self.get_command(ctx, ctx.invoked_subcommand or "")
-                    named = command.params if command else []
-                    tiers = [it.opts[0] for it in named if (it.name or "").endswith("tier")]
-                    line += f", by {' or '.join(tiers)}" * (bool(tiers) and ", by --" not in line)
             except BrokenPipeError:  # whoever read has had enough, as `head` has
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has nowhere to go
                 ctx.exit(1)

@@ -24,7 +24,7 @@ from lxml.etree import _Element as Element
 
 from seasign.formats import disk
 from seasign.formats.timed_text import identifiers_lost, plain, whole_milliseconds
-from seasign.types import Cue, InputError, InputWarning, Sign, Span
+from seasign.types import Cue, InputError, InputWarning, Sign, Span, TierError
 
 PINNED = "PINNED"  # the tier on which people mark cues whose times are right
 NOT_SIGNED = "[not signed]"  # before the text of a dropped cue, as `legality` marks it
@@ -254,7 +254,7 @@ def _by_name(root: Element) -> dict[str, list[Element]]:
 def _single(path: Path, named: Mapping[str, Sequence[Element]], name: str) -> Element:
     """The tier of that name."""
     if name not in named:
-        raise InputError(f"{path}: no tier {name!r}: choose one of {', '.join(map(repr, named)) or '(it has none)'}")
+        raise TierError(f"{path}: no tier {name!r}: choose one of {', '.join(map(repr, named)) or '(it has none)'}")
     if len(named[name]) > 1:
         raise InputError(f"{path}:{named[name][1].sourceline}: a second tier {name!r}: rename one of them in ELAN")
     return named[name][0]

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
-from seasign.confidence import CALIBRATION, CERTAIN, UNSIGNED, VIEWS, examine, judge
+from seasign.confidence import CALIBRATION, CERTAIN, TEMPERATURES, UNSIGNED, examine, judge
 from seasign.decoding import Decoder
 from seasign.embedding import NEIGHBOURS, Embedder, compare, embed_signs, embed_text, normalize, weigh_evidence
 from seasign.lag import CLEAR, estimate_lag, shifts
@@ -39,7 +39,7 @@ from seasign.types import (
 ROWS = get_args(Rows)
 Rewards = tuple[Int[np.ndarray, "cues neighbours"], Float64[np.ndarray, "cues neighbours"]]  # signs, and what they give
 AGAIN, EDGE = 24, 8  # cues with signs solved again on either side of a changed pin; those that only lead there
-SIGNED = 0.85  # a cue less likely to be signed, at the first of VIEWS, is dropped too
+SIGNED = 0.85  # a cue less likely to be signed, at the first of TEMPERATURES, is dropped too
 EVIDENCE = 1.0  # seconds of cost that a nat of evidence from similarities is worth, at the default w_sim
 
 
@@ -434,7 +434,7 @@ def _solve(
     found = np.where(taken[:, None], edges, times)
     if costs.compat or prices.skip is None or not costs.temperature:
         return _Solved(groups, runs, found, similarity, [None] * len(cues))
-    posterior, *wide = infer_at(problem, prices, ((costs.temperature, 1.0), *VIEWS))
+    posterior, *wide = infer_at(problem, prices, (costs.temperature, *TEMPERATURES))
     taken &= wide[0].signed >= SIGNED
     groups, similarity = np.where(taken, groups, 0), similarity * taken
     found = np.where(taken[:, None], posterior.likeliest_overlap(), times)

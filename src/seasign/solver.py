@@ -84,11 +84,9 @@ class Prices:
     def __len__(self) -> int:
         return len(self.w_dur)
 
-    def multiplied(self, factors: Sequence[float]) -> "Prices":
-        """The one setting once per factor, so many times as dear, to solve them side by side."""
-        return replace(
-            self, **{name: price * np.array(factors, float) for name, price in vars(self).items() if price is not None}
-        )
+    def repeated(self, times: int) -> "Prices":
+        """The same settings several times, to solve them at several temperatures."""
+        return replace(self, **{name: np.tile(price, times) for name, price in vars(self).items() if price is not None})
 
 
 @dataclass(frozen=True)

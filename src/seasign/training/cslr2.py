@@ -42,7 +42,7 @@ from seasign.segmentation import find_sign
 from seasign.training.concatenation import Joining, concatenate
 from seasign.training.contrast import text_number
 from seasign.training.loop import Loss, gather, load
-from seasign.training.recipe import Amount, Count, Counts, Loop, Positive, Share, Whole
+from seasign.training.recipe import Amount, Count, Counts, Loop, Positive, Release, Share, Whole
 from seasign.types import Embeddings, InputError, InputWarning, Sign, Span, WindowFeatures
 
 LEAST = 25  # windows that augmentation leaves
@@ -116,7 +116,7 @@ class Augment:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Release):
     """A recipe with `task = "cslr2"`."""
 
     data: Data
@@ -125,9 +125,6 @@ class Recipe:
     joined: Joined = Joined()
     loss: Objective = Objective()
     augment: Augment = Augment()
-    licence: str | None = None  # of the weights: goes into the checkpoint, as do the next two
-    trained_on: str | None = None
-    citation: str | None = None
 
 
 class Sentence(NamedTuple):
@@ -331,9 +328,6 @@ class Cslr2Task:
         embedder = self.embedder("here")
         about: dict[str, Any] = {
             "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
-            "licence": self.recipe.licence,
-            "trained_on": self.recipe.trained_on,
-            "citation": self.recipe.citation,
             "parts": self.corpus.parts,
         }
         known = [sentence for sentence in self.corpus.valid if sentence.signs]

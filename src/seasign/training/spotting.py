@@ -38,7 +38,7 @@ from seasign.spotting import RIDGE, Spot, iou, rank
 from seasign.training import augmentation
 from seasign.training.concatenation import Joining, concatenate
 from seasign.training.loop import Loss, gather, load
-from seasign.training.recipe import Amount, Count, Counts, Loop, Share, Whole
+from seasign.training.recipe import Amount, Count, Counts, Loop, Release, Share, Whole
 from seasign.types import InputError, InputWarning, Poses, Sign, Span, plain_values
 
 LEAST = 0.5  # share of the frames of a sign that show a hand: of one with less nothing is learned, or asked
@@ -112,7 +112,7 @@ class Augment:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Release):
     """A recipe with `task = "spotter"`."""
 
     data: Data
@@ -121,9 +121,6 @@ class Recipe:
     joined: Joined = Joined()
     loss: Objective = Objective()
     augment: Augment = Augment()
-    licence: str | None = None  # of the weights: goes into the checkpoint, as do the next two
-    trained_on: str | None = None
-    citation: str | None = None
 
 
 class Pair(NamedTuple):
@@ -277,9 +274,6 @@ class SpottingTask:
         inputs = self.fitted()
         about: dict[str, Any] = {
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
-            "licence": self.recipe.licence,
-            "trained_on": self.recipe.trained_on,
-            "citation": self.recipe.citation,
             "parts": self.corpus.parts,
             "without": list(self.recipe.data.without),
             "calibration": list(inputs.calibration),

@@ -293,7 +293,7 @@ class Everywhere:
 
 
 def test_a_network_looks_when_its_folder_is_given_and_one_that_looks_for_nothing_is_refused(folder, monkeypatch):
-    monkeypatch.setattr(checkpoints, "load", lambda name: Everywhere() if name == "net" else object())
+    monkeypatch.setattr(checkpoints, "load", lambda name, *_: Everywhere() if name == "net" else object())
     for query in "rain", folder / "dictionary" / "rain_1.npz":
         (found,) = spots(query, folder / "story.npz", "--spotter", "net")
         assert (found["end"], found["similarity"]) == (1.0, 2.0)
@@ -310,7 +310,7 @@ def test_words_of_subtitles_are_whole_words_with_what_stands_in_them(folder, tmp
             return ()
 
     asked = Asked()
-    monkeypatch.setattr(checkpoints, "load", lambda name: asked)
+    monkeypatch.setattr(checkpoints, "load", lambda name, *_: asked)
     seasign.write(tmp_path / "story.vtt", [Cue(1, 3, "Don't start on the 2nd!")])
     command = ("--words-of", tmp_path / "story.vtt", "--spotter", "net", folder / "story.npz")
     assert spots(*command) == []

@@ -12,7 +12,7 @@ demo: .venv/base
 
 test: .venv/dev $(POSE)/done
 	if test -d $(POSE)/lib/python3*/site-packages/mediapipe; then export SEASIGN_POSE_PYTHON=$(CURDIR)/$(POSE)/bin/python; fi; \
-	$(BIN)/pytest -m "not gpu and not network" --durations=5
+	$(BIN)/pytest -n 2 -m "not gpu and not network" --durations=5
 
 check: .venv/dev
 	$(BIN)/ruff check .

@@ -38,6 +38,8 @@ def moving(tmp_path):
     signs = [Sign(2.0 * number, 2.0 * number + 2) for number in range(5)]
     seasign.write(tmp_path / "moving.npz", PoseDescriptor().signs(whole, signs), of=signs)
     seasign.write(tmp_path / "clip.pose", replace(clips[3], fps=clips[3].fps / 2))
+    seasign.write(tmp_path / "story.pose", whole)
+    seasign.write(tmp_path / "story.eaf", {"SIGN": [replace(signs[3], gloss="RAIN"), replace(signs[1], gloss="SUN")]})
     return tmp_path
 
 
@@ -66,6 +68,25 @@ def test_search_finds_a_sign_like_a_clip_or_like_another(moving):
     (moving / "copy.npz").write_bytes((moving / "moving.npz").read_bytes())
     same = run("search", moving / "copy.npz", "--like", like, "-n", 1)
     assert same.stdout.splitlines()[1].split()[:2] == ["1", "1"]
+
+
+@pytest.mark.parametrize("part", ["story.pose#6-8", "story.eaf#6.0-8.0", "story.eaf#rain"])
+def test_search_takes_a_part_of_a_clip_as_spot_does(moving, part):
+    hits = json.loads(run("search", moving / "moving.npz", "--like", moving / part, "--json").stdout)["hits"]
+    assert (hits[0]["row"], hits[0]["score"]) == (4, pytest.approx(1, abs=1e-5))
+    assert hits[1]["score"] < 0.95
+
+
+def test_of_a_gloss_that_is_signed_twice_the_mean_is_looked_for(moving):
+    whole = seasign.read_poses(moving / "story.pose")
+    signs = [Sign(2.0, 4.0, "RAIN"), Sign(6.0, 8.0, "RAIN")]
+    seasign.write(moving / "story.eaf", {"SIGN": signs})
+    hits = json.loads(run("search", moving / "moving.npz", "--like", moving / "story.eaf#RAIN", "--json").stdout)[
+        "hits"
+    ]
+    mean = PoseDescriptor().signs(whole, signs).vectors.mean(axis=0)
+    scores = seasign.read_embeddings(moving / "moving.npz")[0].vectors @ (mean / np.linalg.norm(mean))
+    assert [hit["score"] for hit in hits] == pytest.approx(sorted(scores, reverse=True), abs=1e-4)
 
 
 def test_a_clip_is_looked_for_without_the_rest_around_its_sign(tmp_path):
@@ -109,6 +130,8 @@ def test_search_among_cues_shows_their_texts(tmp_path):
         (("--like", "{file}#0"), 1, "there is no row 0"),
         (("--like", "notes.txt"), 1, "is no file of poses (*.pose *.npz), and names no row"),
         (("--like", "{file}"), 1, "holds embeddings; expected poses"),
+        (("--like", "{clip}#9-99"), 1, "clip.pose#9-99: 9 - 99 s is no part of 4.00 s of poses"),
+        (("--like", "{clip}#house"), 1, "'house' is no part in seconds, such as"),
         (("--like", "{clip}", "--embedder", "gloss-text"), 1, "none of 1 signs has a gloss"),
         (("house", "-n", "0"), 2, "0 is not in the range"),
     ],

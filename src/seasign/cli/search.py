@@ -6,6 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,12 +17,13 @@ import numpy as np
 
 import seasign
 from seasign import jobs
+from seasign.cli.clips import clip_parts, read_clip
 from seasign.cli.embed import NAME, TAGS, WHAT, choose_embedder
 from seasign.cli.index import SEVERAL, by_space, counted, has_changed, has_gone, kept_poses, to_forget
 from seasign.cli.options import EXISTING, JSON, QUIET, Number
 from seasign.corpora.videos import check_date
 from seasign.embedding import compare, landmarks_of
-from seasign.formats import EMBEDDINGS, POSES, TABLES, VIDEOS, read_embeddings
+from seasign.formats import EMBEDDINGS, POSES, TABLES, TIERS, VIDEOS, read_embeddings
 from seasign.formats.disk import write_text
 from seasign.formats.npz import holds_embeddings
 from seasign.indexing import EVERYTHING, Filters, Match, VectorIndex, Video, Window
@@ -43,8 +45,9 @@ FEW = 10  # queries from which on an interval is about as wide as it should be
 @click.argument("among", metavar="EMBEDDINGS_OR_INDEX")
 @click.argument("text", required=False)
 @click.option(
-    "--like", metavar="POSES or FILE.npz#ROW",
-    help="In place of TEXT: a clip of one sign (.pose, .npz), or a row of embeddings, counted from 1.",
+    "--like", metavar="CLIP or FILE.npz#ROW",
+    help="In place of TEXT: a clip of one sign (clip.pose, clip.pose#1.2-1.9 or story.eaf#HOUSE), or a row of "
+         "embeddings, counted from 1.",
 )  # fmt: skip
 @click.option("--embedder", metavar=NAME, help=f"{WHAT} [default: by the space, where no weights are needed]")
 @TAGS
@@ -154,7 +157,7 @@ def _query(
             raise InputError(f"{file}: there is no row {row}; it has {len(known.vectors)}, counted from 1")
         own = int(row) - 1 if jobs.same_file(Path(file), Path(path)) else None
         return Embeddings(known.vectors[int(row) - 1 : int(row)], known.space), own
-    if like and Path(like).suffix.lower() not in POSES:
+    if like and Path(clip_parts(like)[0]).suffix.lower() not in (*POSES, *TIERS):
         raise InputError(f"{like}: is no file of poses (*{' *'.join(POSES)}), and names no row, such as signs.npz#3")
     embedder = choose_embedder(name, tags) if name else by_space(path, space)
     if (made := getattr(embedder, "space", space)) != space:
@@ -163,20 +166,25 @@ def _query(
         )
     if like is None:
         return seasign.embed_text([text or ""], embedder), None
+    found = []
+    for example in _examples(like, landmarks_of(embedder)):
+        check_example(example, like)
+        found.append(seasign.embed_signs(example, [Sign(0.0, example.duration)], embedder))
+    if len(found) == 1:
+        return found[0], None
+    mean = np.mean([one.vectors for one in found], axis=0)
+    return Embeddings(mean / max(float(np.linalg.norm(mean)), 1e-12), found[0].space), None
+
+
+def _examples(like: str, landmarks: Sequence[str]) -> list[Poses]:
+    """The clips that are named; whole files without the rest around the sign, where shoulders and wrists say when."""
     with warnings.catch_warnings():  # a sign of one hand never shows the other
         warnings.simplefilter("ignore", InputWarning)
-        poses = jobs.read_body(Path(like), landmarks_of(embedder))
-    check_example(poses, like)
-    poses = _trimmed(poses)
-    return seasign.embed_signs(poses, [Sign(0.0, poses.duration)], embedder), None
-
-
-def _trimmed(poses: Poses) -> Poses:
-    """A clip without the rest around its sign; as it is, where no shoulders or wrists say when hands rest."""
-    try:
-        return trim(poses)
-    except InputError:
-        return poses
+        _, clips = read_clip(like, "SIGN", lambda path: jobs.read_body(path, landmarks))
+    if not clip_parts(like)[1]:
+        with suppress(InputError):
+            return [trim(clip) for clip in clips]
+    return clips
 
 
 def _described(hit: Hit, items: Sequence[Cue] | Sequence[Sign]) -> dict[str, Any]:
@@ -305,7 +313,7 @@ def _asked(like: str) -> Asked | None:
     """The sign that is looked for, as it is drawn, without the rest around it; None: there are no poses of it."""
     file, _, row = like.rpartition("#")
     if not (file and row.isdecimal()):
-        return Asked(Path(like).name, _trimmed(_body(Path(like))))
+        return Asked(Path(like).name, _examples(like, DRAWN)[0])
     path, (_, items) = Path(file).with_suffix(".pose"), read_embeddings(Path(file))
     if not items or not path.is_file():
         return None

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -14,26 +13,23 @@ import click
 
 import seasign
 from seasign import checkpoints, jobs
+from seasign.cli.clips import CLIPS, clip_parts, is_poses, read_clip
 from seasign.cli.embed import TAGS, choose_embedder, without_markup
 from seasign.cli.options import ESTIMATION, EXISTING, JSON, QUIET, Number, options, wrote
 from seasign.cli.signing import is_video, poses_in
-from seasign.corpora.videos import BETTER
 from seasign.embedding import landmarks_of
-from seasign.formats import EMBEDDINGS, POSES, TABLES, TIERS, VIDEOS
-from seasign.formats.npz import holds_embeddings
+from seasign.formats import POSES, TABLES, TIERS, VIDEOS
 from seasign.formats.words import read_vocabulary
 from seasign.models.dictionary import clips_in
 from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.models.subsequence_dtw import SubsequenceDtw
 from seasign.segmentation import in_poses, in_video
 from seasign.spotting import EmbeddingWindows, Query, Spotter, check_example, shortest, spot_words, tokens
-from seasign.types import Cue, InputError, InputWarning, Poses, Sign, Span, plain_values
+from seasign.types import Cue, InputError, InputWarning, Poses, Sign, plain_values
 
 WHOLE = PoseDescriptor(raised=1.0)  # windows hold no raising and lowering of hands
 WINDOWS = (-35.2, 36.7)  # the calibration of windows of these, on the data of that of `SubsequenceDtw`
 LEAST = 0.1  # probability of what is shown, unless told
-FILES = (*POSES, *VIDEOS, *TIERS)
-CLIP = "clip.pose, clip.pose#1.2-1.9 or story.eaf#HOUSE"
 SHOWN = 5  # files that a warning names
 Row = tuple[Path, Sign, float]  # a file, a spot with its probability, and the score of the spotter
 
@@ -105,8 +101,8 @@ def spot(
     first. An .eaf gets the tiers SPOT and SPOT_CONFIDENCE; tiers of your own stay.
     """
     queries, inputs = _divide(arguments, given)
-    own = [Path(_parts(query)[0]) for query in queries]
-    is_word = not given["examples"] and all(path.suffix.lower() not in FILES for path in own)
+    own = [Path(clip_parts(query)[0]) for query in queries]
+    is_word = not given["examples"] and all(path.suffix.lower() not in CLIPS for path in own)
     if output:
         beside = [path for path in (*(own if not is_word else ()), given["words_of"], given["vocabulary"]) if path]
         jobs.check_outputs({"spots": (output, TIERS | TABLES)}, [*inputs, *beside])
@@ -133,7 +129,7 @@ def spot(
         looked_at = landmarks_of(spotter)
         cues = without_markup(seasign.read_cues(given["words_of"]).cues) if given["words_of"] else ()
         label, query = (" ".join(queries),) * 2 if is_word else _query(queries, given, example_of)
-        if any(_parts(one)[1] for one in queries) and isinstance(spotter, SubsequenceDtw | EmbeddingWindows):
+        if any(clip_parts(one)[1] for one in queries) and isinstance(spotter, SubsequenceDtw | EmbeddingWindows):
             spotter = replace(spotter, trims=False)  # whoever names a part means all of it
         if isinstance(query, str) and query and words is not None:
             query = _shown(query, words, example_of)
@@ -212,23 +208,12 @@ def _within(folder: Path) -> list[Path]:
     found = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in POSES and _is_poses(path)
+        if path.suffix.lower() in POSES and is_poses(path)
         if not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
     if not found:
         raise InputError(f"{folder}: there are no poses in this folder (*{' *'.join(POSES)})")
     return found
-
-
-def _is_poses(path: Path) -> bool:
-    """Whether a file is there, and is no archive of embeddings, whose suffix is that of poses."""
-    return path.is_file() and not (path.suffix.lower() in EMBEDDINGS and holds_embeddings(path))
-
-
-def _parts(query: str) -> tuple[str, str]:
-    """A file, and a part of it if one is named."""
-    file, _, part = query.rpartition("#")
-    return (file, part) if file and Path(file).suffix.lower() in FILES else (query, "")
 
 
 def _choose(given: dict[str, Any], word: str | None) -> tuple[Spotter, dict[str, list[Path]] | None]:
@@ -262,57 +247,13 @@ def _query(
     queries: Sequence[str], given: dict[str, Any], read: Callable[[Path], Poses]
 ) -> tuple[str, tuple[Poses, ...]]:
     """The examples that are named, and what to call the sign."""
-    examples, label = [], ""
-    for query in queries:
-        file, part = _parts(query)
-        path = Path(file)
-        if path.suffix.lower() not in FILES:
-            raise InputError(f"{query}: is no example of a sign; expected a file, such as {CLIP}")
-        if not path.exists():
-            raise InputError(f"{path}: there is no such file")
-        times = re.fullmatch(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", part)
-        spans = [Span(float(times[1]), float(times[2]))] if times else []
-        if path.suffix.lower() in TIERS:
-            if not part:
-                raise InputError(
-                    f"{path}: say which of its signs, by a gloss or by seconds: {path}#HOUSE, {path}#1.2-1.9"
-                )
-            spans = spans or _glossed(path, part, given["tier"])
-            stems = dict.fromkeys(path.stem.removesuffix(inner) for inner in BETTER[::-1])  # that of the video first
-            beside = [path.with_name(stem + suffix) for stem in stems for suffix in (*POSES, *VIDEOS)]
-            if not (there := [one for one in beside if _is_poses(one)]):
-                raise InputError(f"{path}: has no poses or video beside it, such as {beside[0].name}")
-            path = there[0]
-        elif part and not spans:
-            raise InputError(f"{query}: {part!r} is no part in seconds, such as {path}#1.2-1.9")
-        poses = read(path)
-        examples += [_cut(poses, span, query) for span in in_poses(spans, poses)] if spans else [poses]
-        label = label or (part if part and not times else path.stem)
+    clips = [read_clip(query, given["tier"], read) for query in queries]
+    examples = [example for _, own in clips for example in own]
     with warnings.catch_warnings():  # `spot` warns
         warnings.simplefilter("ignore", InputWarning)
         for number, example in enumerate(examples, 1):
             check_example(example, f"{queries[0]}" if len(queries) == len(examples) == 1 else f"example {number}")
-    return label, tuple(examples)
-
-
-def _glossed(path: Path, gloss: str, tier: str) -> list[Span]:
-    """Where a gloss is annotated."""
-    signs = seasign.read_signs(path, tier)
-    found = [sign for sign in signs if (sign.gloss or "").casefold() == gloss.casefold()]
-    if not found:
-        known = list(dict.fromkeys(sign.gloss for sign in signs if sign.gloss))
-        others = f"{len(known)} other{'s' * (len(known) > 1)}, such as {', '.join(known[:3])}"
-        there = others if known else "no glosses at all"
-        raise InputError(f"{path}: its tier {tier} has no {gloss!r}, but {there}")
-    return list(found)
-
-
-def _cut(poses: Poses, span: Span, what: str) -> Poses:
-    """The frames of a span."""
-    first, stop = (round(edge * float(poses.fps)) for edge in (span.start, span.end))
-    if not 0 <= first < stop <= len(poses.xyz) + 1:
-        raise InputError(f"{what}: {span.start:g} - {span.end:g} s is no part of {poses.duration:.2f} s of poses")
-    return replace(poses, xyz=poses.xyz[first:stop], confidence=poses.confidence[first:stop])
+    return next((label for label, _ in clips), ""), tuple(examples)
 
 
 def _shown(word: str, words: dict[str, list[Path]], read: Callable[[Path], Poses]) -> tuple[Poses, ...]:

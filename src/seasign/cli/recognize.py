@@ -12,7 +12,7 @@ import click
 
 import seasign
 from seasign import checkpoints, jobs
-from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET, Number, wrote
+from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET, Number, naming, wrote
 from seasign.corpora import bobsl
 from seasign.formats import POSES, TABLES, TIERS, VIDEOS, disk, features
 from seasign.glosses import Lemmatizer, close, identity, paint
@@ -22,7 +22,7 @@ from seasign.models.cslr2_onnx import OnnxCslr2, export
 from seasign.models.wordnet import wordnet
 from seasign.recognition import Decode, Reading, Walk, find_alternatives, guess_words, read_guesses
 from seasign.segmentation import in_video
-from seasign.types import Embeddings, InputError, InputWarning, Poses, Sign, Span, WindowFeatures
+from seasign.types import Embeddings, InputError, InputWarning, Poses, Sign, Span, TierError, WindowFeatures
 
 LEMMATIZERS: dict[str, Lemmatizer] = {"identity": identity, "wordnet": wordnet}
 
@@ -106,7 +106,7 @@ def recognize(
     recognizer = checkpoints.load(model)
     if not isinstance(recognizer, Cslr2Embedder):
         raise InputError(f"{model}: recognizes no signing; give the folder of a CSLR2")
-    with _naming(model):
+    with naming(model):
         recognizer.check_taught("words")
     if not recognizer.encoder and not vectors:
         raise InputError(
@@ -114,7 +114,7 @@ def recognize(
             f"encoder there, as {model / 'text'}, or give --vectors"
         )
     known = bobsl.read_vocabulary(listed)
-    with _naming(synonyms or listed):
+    with naming(synonyms or listed):
         meant = close(bobsl.read_synonyms(synonyms), known) if synonyms else {}
     if half:
         recognizer.network.bfloat16()  # type: ignore[attr-defined]  # of torch, as every checkpoint
@@ -130,7 +130,7 @@ def recognize(
     sure = asked.threshold if threshold is None else threshold
     walk = Walk(sure, asked.shortest if shortest is None else shortest)
     reading: Reading = walk if decoder == "walk" else Decode(threshold=sure)
-    with _naming(vectors or listed):
+    with naming(vectors or listed):
         if vectors:
             made: Embeddings | None = Embeddings(bobsl.read_vectors(vectors, known), asked.text)
         else:
@@ -144,7 +144,7 @@ def recognize(
             f"{twins[0][1]!r}: only the first of them is said"
         )
         warnings.warn(message, InputWarning, stacklevel=2)
-    with _naming(signing):
+    with naming(signing):
         windows = recognizer.windows(given)
     guesses = guess_words(windows, embedded, known)
     found = read_guesses(guesses, reading, meant)
@@ -217,7 +217,7 @@ def evaluate_glosses(
     if sentences:
         with _choosing("--sentence-tier"):
             spans = seasign.read_cues(sentences, sentence_tier).cues
-    with _naming(synonyms or reference):
+    with naming(synonyms or reference):
         meant = close(bobsl.read_synonyms(synonyms)) if synonyms else {}
     lemmatize = LEMMATIZERS[lemmatizer]
     true, found = (_by_sentence(side, spans) for side in sides)
@@ -266,21 +266,8 @@ def _choosing(option: str) -> Iterator[None]:
     """Where a tier is missing, the option that chooses it is named."""
     try:
         yield
-    except InputError as error:
-        if ": choose one of " not in str(error):
-            raise
+    except TierError as error:
         raise InputError(f"{error}, by {option}") from error
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """What is wrong with what a file holds is said of the file."""
-    try:
-        yield
-    except InputError as error:
-        if str(error).startswith(str(path)):
-            raise
-        raise InputError(f"{path}: {error}") from error
 
 
 def _exported(network: Network, folder: Path) -> OnnxCslr2:

@@ -11,7 +11,8 @@ import pytest
 
 import seasign
 from commands import run
-from seasign import checkpoints, jobs
+from seasign import checkpoints
+from seasign.cli import jobs
 from seasign.formats.npz import read_embeddings, write_embeddings
 from seasign.synthesis import Stress, synthesize
 from seasign.types import Cue, Embeddings, InputError, Poses, Sign

@@ -213,7 +213,7 @@ def test_an_alignment_of_signs_leaves_an_interrupted_estimation_alone(episode):
 
 
 def test_a_folder_that_cannot_be_removed_is_named_in_a_warning(episode, monkeypatch):
-    monkeypatch.setattr("seasign.jobs.shutil.rmtree", lambda folder, ignore_errors: None)
+    monkeypatch.setattr("seasign.cli.jobs.shutil.rmtree", lambda folder, ignore_errors: None)
     result = run("estimate-poses", "news.mp4", "-o", "news.pose")
     assert result.exit_code == 0
     assert "warning: news.pose.partial: could not be removed; remove it by hand" in result.stderr

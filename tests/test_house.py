@@ -100,7 +100,7 @@ def test_stores_know_the_stage_that_they_serve_and_files():
 
 def test_every_module_has_its_place():
     modules = {path.stem for path in SOURCE.glob("*.py")} - {"__init__", "__main__"}
-    assert modules | {"metrics", "web"} == STAGES | {"types", "jobs"}
+    assert modules | {"metrics", "web"} == STAGES | {"types"}
 
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS.items())

@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 import seasign
-from seasign import jobs
+from seasign.cli import jobs
 from seasign.cli.embed import CACHE, NAME, TAGS, WHAT, choose_embedders, embed_both
 from seasign.cli.options import (
     COST,

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 import seasign
-from seasign import checkpoints, jobs
+from seasign import checkpoints
+from seasign.cli import jobs
 from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET, naming
 from seasign.embedding import Joined, join, landmarks_of
 from seasign.formats import EMBEDDINGS, POSES, TIERS, disk

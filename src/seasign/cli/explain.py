@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import seasign
-from seasign import jobs
+from seasign.cli import jobs
 from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET
 from seasign.explanation import confidence, parse_report, rank
 from seasign.formats import TIERS

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 import seasign
-from seasign import jobs
+from seasign.cli import jobs
 from seasign.cli.embed import NAME, WHAT, choose_embedder, without_markup
 from seasign.cli.options import ESTIMATION, EXISTING, JSON, QUIET, SEGMENTATION, options, progress_bar
 from seasign.cli.signing import choose_segmenter, poses_in, segmented

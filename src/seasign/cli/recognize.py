@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 import seasign
-from seasign import checkpoints, jobs
+from seasign import checkpoints
+from seasign.cli import jobs
 from seasign.cli.options import EXISTING, JSON, OUTPUT, QUIET, Number, naming, wrote
 from seasign.corpora import bobsl
 from seasign.formats import POSES, TABLES, TIERS, VIDEOS, disk, features

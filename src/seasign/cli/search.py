@@ -16,7 +16,7 @@ import click
 import numpy as np
 
 import seasign
-from seasign import jobs
+from seasign.cli import jobs
 from seasign.cli.clips import clip_parts, read_clip
 from seasign.cli.embed import NAME, TAGS, WHAT, choose_embedder
 from seasign.cli.index import SEVERAL, by_space, counted, has_changed, has_gone, kept_poses, to_forget

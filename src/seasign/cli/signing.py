@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 import seasign
-from seasign import checkpoints, jobs
+from seasign import checkpoints
+from seasign.cli import jobs
 from seasign.cli.options import (
     DECODERS,
     ESTIMATION,

@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 import seasign
-from seasign import checkpoints, jobs
+from seasign import checkpoints
+from seasign.cli import jobs
 from seasign.cli.clips import CLIPS, clip_parts, is_poses, read_clip
 from seasign.cli.embed import TAGS, choose_embedder, without_markup
 from seasign.cli.options import ESTIMATION, EXISTING, JSON, QUIET, Number, options, wrote

@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 import seasign
-from seasign import checkpoints, jobs
+from seasign import checkpoints
+from seasign.cli import jobs
 from seasign.cli.options import (
     ESTIMATION,
     EXISTING,

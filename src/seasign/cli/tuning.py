@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 import seasign
-from seasign import jobs
+from seasign.cli import jobs
 from seasign.cli.align import array
 from seasign.cli.evaluate import FPS
 from seasign.cli.options import (

@@ -1,6 +1,6 @@
 """What every command promises about files: no input is overwritten, no long work is lost, no tier of others destroyed.
 
-Nothing is printed here, and no stage is called: `cli` does that in between.
+Nothing is printed here: the commands do that in between.
 """
 
 import os

@@ -66,6 +66,7 @@ def divide_named(
     test_signers: Collection[str] = (),
     *,
     valid: float = 0.1,
+    test: float = 0.0,
     seed: int = 0,
 ) -> dict[Part, tuple[Clip, ...]]:
     """The parts, by the signers in them, if any are named, and else as `recordings.divide`; a signer is in one part.
@@ -81,7 +82,7 @@ def divide_named(
         named: dict[str | None, Part] = dict.fromkeys(valid_signers, "valid")
         named |= dict.fromkeys(test_signers, "test")
         clips = [replace(clip, part=named.get(clip.signer, "train")) for clip in clips]
-    parts = divide(clips, valid=valid, seed=seed)
+    parts = divide(clips, valid=valid, test=test, seed=seed)
     if not parts["valid"]:
         raise InputError("no clip is in the part valid: there is nothing to measure on")
     return parts

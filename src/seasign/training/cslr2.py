@@ -18,8 +18,8 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from seasign.corpora import bobsl, traduttore
-from seasign.corpora.clips import Clip, digest, divide_named, read_manifest
+from seasign.corpora import bobsl
+from seasign.corpora.clips import Clip, divide_named
 from seasign.corpora.recordings import Part
 from seasign.formats.disk import sha256
 from seasign.glosses import close
@@ -38,9 +38,9 @@ from seasign.models.cslr2_embedder import (
 )
 from seasign.models.sentence_text import SentenceText
 from seasign.recognition import WindowGuesses, cut_windows, guess_words, label_windows, tune_recognition
-from seasign.segmentation import find_sign
-from seasign.training.concatenation import Joining, concatenate
+from seasign.training.concatenation import Joining
 from seasign.training.contrast import text_number
+from seasign.training.lexicon import by_word, join, read_clips
 from seasign.training.loop import Loss, gather, load
 from seasign.training.recipe import Amount, Count, Counts, Loop, Positive, Release, Share, Whole
 from seasign.types import Embeddings, InputError, InputWarning, Sign, Span, WindowFeatures
@@ -353,11 +353,8 @@ class JoinedSigns:
     """Sentences of isolated signs, as a lexicon of several sessions makes them; no session is in two parts."""
 
     def __init__(self, recipe: Recipe) -> None:
-        assert recipe.data.traduttore is not None
-        self.recipe, folder = recipe, recipe.data.traduttore
-        clips = traduttore.read(folder)
-        self.files = {path.name: sha256(path) for path in sorted(folder.glob("*.npz"))}
-        data = recipe.data
+        self.recipe, data = recipe, recipe.data
+        clips, self.files = read_clips(data.traduttore, data.manifest)
         parts = divide_named(clips, data.valid_signers, data.test_signers, valid=data.valid, seed=recipe.loop.seed)
         self.parts = {part: sorted({str(clip.signer) for clip in some}) for part, some in parts.items()}
         self.vocabulary = tuple(sorted({clip.text for clip in clips}))
@@ -366,7 +363,7 @@ class JoinedSigns:
             raise InputError(
                 f"[joined] signs: {recipe.joined.signs[1]} different ones, of {len(self.vocabulary)} words"
             )
-        self.by_word = {part: self._by_word(some) for part, some in parts.items()}
+        self.by_word = {part: by_word(some) for part, some in parts.items()}
         rng, made = np.random.default_rng([recipe.loop.seed, 0, 0]), dict[tuple[str, ...], Sentence]()
         for _ in range(50 * recipe.joined.valid):
             sentence = self.join("valid", rng)
@@ -386,22 +383,12 @@ class JoinedSigns:
 
     def join(self, part: Part, rng: np.random.Generator) -> Sentence:
         """Some words, a clip of each, one after the other."""
-        low, high = self.recipe.joined.signs
-        words = rng.permutation(sorted(self.by_word[part]))[: rng.integers(low, high, endpoint=True)].tolist()
-        chosen = [self.by_word[part][word][rng.integers(len(self.by_word[part][word]))] for word in words]
-        joining = replace(self.recipe.joined, phrase=(high, high))  # one phrase
-        poses, signs = concatenate(chosen, int(rng.integers(2**31)), joining=joining, fps=self.inputs.fps)
+        joined = self.recipe.joined
+        poses, signs = join(self.by_word[part], joined.signs, rng, joining=joined, fps=self.inputs.fps)
         with warnings.catch_warnings(action="ignore", category=InputWarning):  # that a sentence shows one hand
             frames = frames_of(poses, self.inputs)
-        return Sentence(" ".join(words), frames, *_label(len(frames), signs, self.vocabulary, self.inputs), signs)
-
-    def _by_word(self, clips: Sequence[Clip]) -> dict[str, list[tuple[Any, Sign]]]:
-        found: dict[str, list[tuple[Any, Sign]]] = {}
-        for clip in clips:
-            poses = clip.read()
-            span = find_sign(poses)
-            found.setdefault(clip.text, []).append((poses, Sign(span.start, span.end, clip.text)))
-        return found
+        words = " ".join(str(sign.gloss) for sign in signs)
+        return Sentence(words, frames, *_label(len(frames), signs, self.vocabulary, self.inputs), signs)
 
 
 def _label(
@@ -421,11 +408,8 @@ class Clips:
     """Sentences as a table lists their clips, and the signs in them as far as it names files of those."""
 
     def __init__(self, recipe: Recipe) -> None:
-        assert recipe.data.manifest is not None
-        self.inputs = _inputs(recipe.network)
-        clips = read_manifest(recipe.data.manifest)
-        self.files = {recipe.data.manifest.name: sha256(recipe.data.manifest), "the clips in it": digest(clips)}
-        data = recipe.data
+        self.inputs, data = _inputs(recipe.network), recipe.data
+        clips, self.files = read_clips(data.traduttore, data.manifest)
         parts = divide_named(clips, data.valid_signers, data.test_signers, valid=data.valid, seed=recipe.loop.seed)
         self.parts = {part: sorted({str(clip.signer) for clip in some}) for part, some in parts.items()}
         learned = [*parts["train"], *parts["valid"]]

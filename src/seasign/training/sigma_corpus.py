@@ -1,23 +1,23 @@
 """Clips and what they say, for the tasks of Sigma: from isolated signs, a manifest, or label files as published."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from seasign.corpora import traduttore, uni_sign
-from seasign.corpora.clips import Clip, digest, divide_named, read_manifest
+from seasign.corpora import uni_sign
+from seasign.corpora.clips import Clip, digest, divide_named
 from seasign.corpora.recordings import Part
 from seasign.formats.disk import sha256
 from seasign.formats.words import read_vocabulary
 from seasign.models.sigma_translator import units_of
 from seasign.recognition import shots
-from seasign.segmentation import find_sign
-from seasign.training.concatenation import Joining, concatenate
+from seasign.training.concatenation import Joining
+from seasign.training.lexicon import by_word, join, leave_out, read_clips
 from seasign.training.recipe import Count, Counts, Share, Whole
-from seasign.types import InputError, Poses, Sign
+from seasign.types import InputError, Poses
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Corpus:
         for clip in (clip for some in parts.values() for clip in some):
             if not clip.text.strip():
                 raise InputError(f"{clip.name}: its text is empty: write what it says, or take the clip out")
-        self.by_word = {part: _by_word(some) for part, some in parts.items() if joined is not None}
+        self.by_word = {part: by_word(some) for part, some in parts.items() if joined is not None}
         self.train = tuple(map(_example, parts["train"]))
         if joined is not None:
             if joined.signs[1] > (fewest := min(len(self.by_word[part]) for part in ("train", "valid"))):
@@ -112,21 +112,10 @@ class Corpus:
     def join(self, part: Part, rng: np.random.Generator) -> Example:
         """Some words, a clip of each, one after the other."""
         assert self.joined is not None
-        low, high = self.joined.signs
-        words = rng.permutation(sorted(self.by_word[part]))[: rng.integers(low, high, endpoint=True)].tolist()
-        chosen = [self.by_word[part][word][rng.integers(len(self.by_word[part][word]))] for word in words]
-        poses, _ = concatenate(chosen, int(rng.integers(2**31)), joining=replace(self.joined, phrase=(high, high)))
+        poses, signs = join(self.by_word[part], self.joined.signs, rng, joining=self.joined)
+        words = [str(sign.gloss) for sign in signs]
         said = " ".join(words)
         return Example(f"joined: {said}", lambda: poses, said, " ".join(word.replace(" ", "-") for word in words))
-
-
-def _by_word(clips: Sequence[Clip]) -> dict[str, list[tuple[Poses, Sign]]]:
-    found: dict[str, list[tuple[Poses, Sign]]] = {}
-    for clip in clips:
-        poses = clip.read()
-        span = find_sign(poses)
-        found.setdefault(clip.text, []).append((poses, Sign(span.start, span.end, clip.text)))
-    return found
 
 
 def _example(clip: Clip) -> Example:
@@ -136,29 +125,20 @@ def _example(clip: Clip) -> Example:
 
 def _read(data: Data, seed: int) -> tuple[dict[Part, tuple[Clip, ...]], dict[str, str]]:
     """The clips in parts, and the SHA-256 of what lists them or holds them."""
-    clips: tuple[Clip, ...]
-    if data.traduttore is not None:
-        clips, files = traduttore.read(data.traduttore), sorted(data.traduttore.glob("*.npz"))
-    elif data.manifest is not None:
-        clips, files = read_manifest(data.manifest), [data.manifest]
-    else:
-        if data.labels is None or data.valid_labels is None or data.poses is None:
-            raise InputError("[data]: labels, valid_labels and poses: expected all three")
-        files = [data.labels, data.valid_labels]
-        clips = (
-            *uni_sign.read_clips(data.labels, data.poses, part="train"),
-            *uni_sign.read_clips(data.valid_labels, data.poses, part="valid"),
-        )
-    if unknown := sorted(set(data.without) - {clip.text for clip in clips}):
-        raise InputError(f"[data] without: no clip says {unknown[0]!r}")
-    clips = tuple(clip for clip in clips if clip.text not in data.without)
-    hashes = {path.name: sha256(path) for path in files}
-    if data.traduttore is None:
-        hashes["the clips in it"] = digest(clips)
-    if data.labels is not None:  # which name no signers
-        parts: dict[Part, tuple[Clip, ...]] = {"train": (), "valid": (), "test": ()}
-        parts |= {part: tuple(clip for clip in clips if clip.part == part) for part in parts}
-        if not (parts["train"] and parts["valid"]):
-            raise InputError("[data] without: leaves no clip to learn from, or none to measure on")
-        return parts, hashes
-    return divide_named(clips, data.valid_signers, data.test_signers, valid=data.valid, seed=seed), hashes
+    if data.labels is None:
+        clips, files = read_clips(data.traduttore, data.manifest)
+        clips = leave_out(clips, data.without)
+        return divide_named(clips, data.valid_signers, data.test_signers, valid=data.valid, seed=seed), files
+    if data.valid_labels is None or data.poses is None:
+        raise InputError("[data]: labels, valid_labels and poses: expected all three")
+    labelled = (
+        *uni_sign.read_clips(data.labels, data.poses, part="train"),
+        *uni_sign.read_clips(data.valid_labels, data.poses, part="valid"),
+    )
+    clips = leave_out(labelled, data.without)
+    parts: dict[Part, tuple[Clip, ...]] = {"train": (), "valid": (), "test": ()}  # labels name no signers
+    parts |= {part: tuple(clip for clip in clips if clip.part == part) for part in parts}
+    if not (parts["train"] and parts["valid"]):
+        raise InputError("[data] without: leaves no clip to learn from, or none to measure on")
+    files = {path.name: sha256(path) for path in (data.labels, data.valid_labels)}
+    return parts, files | {"the clips in it": digest(clips)}

@@ -7,7 +7,7 @@ where theirs are drawn once and only change their order.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import log
@@ -24,10 +24,8 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
 
 from seasign import checkpoints
-from seasign.corpora import traduttore
-from seasign.corpora.clips import Clip, digest, read_manifest
-from seasign.corpora.recordings import PARTS, Part, divide
-from seasign.formats.disk import sha256
+from seasign.corpora.clips import Clip, divide_named
+from seasign.corpora.recordings import PARTS
 from seasign.metrics import evaluate_retrieval
 from seasign.models.batches import in_batches
 from seasign.models.features import LEGS, SHOULDERS, check_unit, hide, measure, normalize_shoulders, select
@@ -43,6 +41,7 @@ from seasign.models.signclip_embedder import (
 from seasign.recognition import classify, shots
 from seasign.training import augmentation
 from seasign.training.contrast import infonce
+from seasign.training.lexicon import leave_out, read_clips
 from seasign.training.loop import Loss, gather, load, share
 from seasign.training.probe import probe
 from seasign.training.recipe import Amount, Count, Loop, Positive, Release, Share, Whole, folder_or_name
@@ -207,8 +206,12 @@ class Pairing:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        clips, self.data = _read(recipe.data)
-        self.parts = _divide(clips, recipe.data, recipe.loop.seed)
+        data = recipe.data
+        clips, self.data = read_clips(data.traduttore, data.manifest)
+        clips = leave_out(clips, data.without)
+        self.parts = divide_named(
+            clips, data.valid_signers, data.test_signers, valid=data.valid, test=data.test, seed=recipe.loop.seed
+        )
         self.said = sorted({self.prompt(clip) for part in PARTS for clip in self.parts[part]})
         self.network, self.vocabulary = make_network(recipe, [*self.said, *" ".join(self.said).split()])
         self.words = Words(self.vocabulary, lowercase=self.network.inputs.lowercase)
@@ -460,39 +463,6 @@ def merged(network: SignClip) -> Iterator[tuple[str, Tensor]]:
         elif rest == "original":
             weight: Tensor = getattr(network.get_submodule(path), "weight")  # noqa: B009 - the type checker's
             yield f"{path}.weight", weight.detach()
-
-
-def _read(data: Data) -> tuple[tuple[Clip, ...], dict[str, str]]:
-    """The clips, and the SHA-256 of what lists them or holds them."""
-    if data.traduttore is not None:
-        clips, files = traduttore.read(data.traduttore), sorted(data.traduttore.glob("*.npz"))
-    else:
-        assert data.manifest is not None
-        clips, files = read_manifest(data.manifest), [data.manifest]
-    unknown = set(data.without) - {clip.text for clip in clips}
-    if unknown:
-        raise InputError(f"[data] without: no clip says {sorted(unknown)[0]!r}")
-    hashes = {path.name: sha256(path) for path in files}
-    if data.manifest is not None:
-        hashes["the clips in it"] = digest(clips)
-    return tuple(clip for clip in clips if clip.text not in data.without), hashes
-
-
-def _divide(clips: Sequence[Clip], data: Data, seed: int) -> Mapping[Part, tuple[Clip, ...]]:
-    """The parts; a signer is in one of them."""
-    if data.valid_signers or data.test_signers:
-        both = [signer for signer in data.valid_signers if signer in data.test_signers]
-        if both:
-            raise InputError(f"[data]: {both[0]} is among valid_signers and test_signers; nobody is in two parts")
-        if lacking := {*data.valid_signers, *data.test_signers} - {clip.signer for clip in clips}:
-            raise InputError(f"[data]: no clip is of the signer {sorted(lacking)[0]!r}")
-        named: dict[str | None, Part] = dict.fromkeys(data.valid_signers, "valid")
-        named |= dict.fromkeys(data.test_signers, "test")
-        clips = [replace(clip, part=named.get(clip.signer, "train")) for clip in clips]
-    parts = divide(clips, valid=data.valid, test=data.test, seed=seed)
-    if not parts["valid"]:
-        raise InputError("no clip is in the part valid: there is nothing to measure on")
-    return parts
 
 
 def _padded(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

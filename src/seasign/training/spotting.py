@@ -22,8 +22,8 @@ from torch.utils.data import DataLoader
 
 from seasign import checkpoints
 from seasign.calibration import fit_weights
-from seasign.corpora import traduttore, wslp
-from seasign.corpora.clips import Clip, digest, divide_named, read_manifest
+from seasign.corpora import wslp
+from seasign.corpora.clips import Clip, divide_named
 from seasign.corpora.recordings import Part, divide
 from seasign.embedding import Embedder, embed_signs
 from seasign.formats import read_poses
@@ -37,6 +37,7 @@ from seasign.segmentation import find_sign
 from seasign.spotting import RIDGE, Spot, iou, rank
 from seasign.training import augmentation
 from seasign.training.concatenation import Joining, concatenate
+from seasign.training.lexicon import leave_out, read_clips
 from seasign.training.loop import Loss, gather, load
 from seasign.training.recipe import Amount, Count, Counts, Loop, Release, Share, Whole
 from seasign.types import InputError, InputWarning, Poses, Sign, Span, plain_values
@@ -438,15 +439,8 @@ class JoinedSigns:
 
     def __init__(self, recipe: Recipe, inputs: Inputs) -> None:
         self.recipe, self.inputs, data = recipe, inputs, recipe.data
-        if data.traduttore is not None:
-            clips = traduttore.read(data.traduttore)
-            self.files = {path.name: sha256(path) for path in sorted(data.traduttore.glob("*.npz"))}
-        else:
-            assert data.manifest is not None
-            clips = read_manifest(data.manifest)
-            self.files = {data.manifest.name: sha256(data.manifest), "the clips in it": digest(clips)}
-        if lacking := sorted(set(data.without) - {clip.text for clip in clips}):
-            raise InputError(f"[data] without: no clip says {lacking[0]!r}")
+        clips, self.files = read_clips(data.traduttore, data.manifest)
+        leave_out(clips, data.without)  # which only says what there is not: they are signed, and not asked for
         parts = divide_named(clips, data.valid_signers, data.test_signers, valid=data.valid, seed=recipe.loop.seed)
         self.parts = {part: sorted({str(clip.signer) for clip in some}) for part, some in parts.items()}
         embedder = _embedder(data)

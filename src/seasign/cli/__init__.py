@@ -40,7 +40,7 @@ SECTIONS = {  # what --help shows together, in order: each command and its modul
         "search": "search",
         "embed-signs": "embed",
         "embed-text": "embed",
-        "evaluate-retrieval": "search",
+        "evaluate-retrieval": "retrieval",
     },
     "Networks": {"checkpoints": "checkpoints", "train": "train", "cotrain": "cotrain"},
     "To begin with": {"demo": "demo", "doctor": "demo"},

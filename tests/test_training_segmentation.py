@@ -319,7 +319,7 @@ def test_parts_that_show_no_hand_are_drawn_again(recipe, tmp_path):
         ("[bio_tagger]\nwidth = 8\n", "", "expected one of bio_tagger, unet_tagger and start, found none"),
         ('folder = "corpus"', "", r"\[data\]: expected one of manifest and folder"),
         ('"corpus"', '"nowhere"', "nowhere: no such folder"),
-        ('divide = "file"', 'divide = "signer"', "its signer is not known; add a column `signer`, or divide by file"),
+        ('divide = "file"', 'divide = "signer"', 'its signer is not known; add a column `signer`, or divide by "file"'),
         ("valid = 0.25", "valid = 0.0", "no recording is in the part valid: there is nothing to measure on"),
         ("batch = 4", "batch = 4\nworkers = -1", r"workers: expected a whole number from 0 on, found -1"),
         ("epochs = 1", "epochs = 1\nseed = -1", r"\[loop\]: seed: expected a whole number from 0 on, found -1"),

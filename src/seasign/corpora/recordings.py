@@ -93,7 +93,7 @@ Listed = TypeVar("Listed", bound=Member)
 
 def divide(
     recordings: Sequence[Listed],
-    by: Literal["signer", "file"] = "signer",
+    by: Literal["signer", "file"] | None = None,
     *,
     valid: float = 0.1,
     test: float = 0.0,
@@ -104,19 +104,25 @@ def divide(
     Where the recordings name their parts, those hold. Otherwise signers (or files) are drawn one by one, into the
     test and the valid part until these have their shares of the recordings, and train gets the rest.
 
+    Args:
+        by: What the recipe says; None: by signer, where it has no key for that.
     Raises:
         InputError: Somebody is in two parts, a signer is not known, some recordings name a part and others do not, or
             there are too few signers for the parts.
     """
-    groups: dict[str, list[Listed]] = {}
-    for recording in recordings:
-        if by == "signer" and recording.signer is None:
-            raise InputError(f"{recording.name}: its signer is not known; add a column `signer`, or divide by file")
-        groups.setdefault(str(recording.signer if by == "signer" else recording.name), []).append(recording)
     named = [recording for recording in recordings if recording.part is not None]
     if named and len(named) < len(recordings):
         lacking = next(recording for recording in recordings if recording.part is None)
         raise InputError(f"{lacking.name}: names no split where others do; name one for all recordings or for none")
+    for part, share in ("train", 1.0), ("valid", valid):
+        if named and share and not any(recording.part == part for recording in named):
+            raise InputError(f"no recording is in the part {part}: name it in the column `split`")
+    by, or_file = by or "signer", ', or divide by "file"' if by == "signer" else ""
+    groups: dict[str, list[Listed]] = {}
+    for recording in recordings:
+        if by == "signer" and recording.signer is None:
+            raise InputError(f"{recording.name}: its signer is not known; add a column `signer`{or_file}")
+        groups.setdefault(str(recording.signer if by == "signer" else recording.name), []).append(recording)
     parts: dict[Part, list[Listed]] = {part: [] for part in PARTS}
     if named:
         for group, members in groups.items():
@@ -134,7 +140,7 @@ def divide(
         if len(groups) <= len(wanted):
             raise InputError(
                 f"{len(groups)} {by}s for the parts train, {', '.join(part for part, _ in wanted)}; "
-                + ("add recordings" if by == "file" else 'add signers, or divide by "file"')
+                + ("add recordings" if by == "file" else f"add signers{or_file}")
             )
         drawn = _drawn(groups, seed)
         for number, (part, share) in enumerate(wanted, start=1):
@@ -142,9 +148,6 @@ def divide(
             while len(parts[part]) < enough and len(groups) > left:  # somebody for every part that comes, and for train
                 parts[part] += groups.pop(next(drawn))
         parts["train"] = [recording for members in groups.values() for recording in members]
-    for part, share in ("train", 1.0), ("valid", valid):
-        if share and not parts[part]:
-            raise InputError(f"no recording is in the part {part}: name it in the column `split`")
     return {part: tuple(members) for part, members in parts.items()}
 
 

@@ -172,7 +172,7 @@ def test_what_has_not_changed_is_passed_over_and_what_has_is_said_and_made_anew(
     before = hits(indexed, "--gloss", "*")
     assert len(json.loads(run(*again).stdout)["unchanged"]) == 2
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["seasign.cli.index"], "sha256", None)  # nor hashed once more: its new time is known
+        patch.setattr(sys.modules["seasign.stores.stamps"], "sha256", None)  # nor hashed once more
         assert len(json.loads(run(*again).stdout)["unchanged"]) == 2
         assert hits(indexed, "--gloss", "*") == before
     seasign.write(corpus / "story.eaf", {"SIGN": [Sign(1, 2, "SNOW")]}, like=corpus / "story.eaf")

@@ -152,6 +152,14 @@ def choose_embedder(name: str, tags: tuple[str, str] | None) -> seasign.Embedder
     return _tagged(found, tags)
 
 
+def by_space(where: object, space: str) -> seasign.Embedder:
+    """The embedder that a space names, if it needs neither weights nor a folder."""
+    for known in GlossText(), PoseDescriptor():
+        if known.space == space:
+            return known
+    raise InputError(f"{where}: is of the space {space!r}: say with --embedder where its embedder is")
+
+
 def choose_embedders(names: Sequence[str], tags: tuple[str, str] | None) -> seasign.Embedder | None:
     """The embedder of that name, or several as one; None: there are none."""
     if len(names) < 2:

@@ -13,22 +13,29 @@ import click
 
 import seasign
 from seasign.cli import jobs
-from seasign.cli.embed import NAME, WHAT, choose_embedder, without_markup
-from seasign.cli.options import ESTIMATION, EXISTING, JSON, QUIET, SEGMENTATION, options, progress_bar
+from seasign.cli.embed import NAME, WHAT, by_space, choose_embedder, without_markup
+from seasign.cli.options import (
+    ESTIMATION,
+    EXISTING,
+    JSON,
+    QUIET,
+    SEGMENTATION,
+    SEVERAL,
+    counted,
+    options,
+    progress_bar,
+    some,
+)
 from seasign.cli.signing import choose_segmenter, poses_in, segmented
 from seasign.corpora.videos import Listed, read_folder, read_manifest, read_one
 from seasign.decoding import Decoder
 from seasign.embedding import landmarks_of
 from seasign.formats import EMBEDDINGS, POSES, TIERS, VIDEOS
-from seasign.formats.disk import sha256
 from seasign.formats.npz import holds_embeddings
-from seasign.indexing import File, VectorIndex, Video
-from seasign.models.gloss_text import GlossText
-from seasign.models.pose_descriptor import PoseDescriptor
+from seasign.indexing import VectorIndex, Video
 from seasign.segmentation import find_sign, in_video
+from seasign.stores.stamps import has_gone, stamp
 from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign
-
-SEVERAL = 3  # names that are named when there are more
 
 SETTINGS = ("segmenter", "decoder", "thresholds", "sign_tier", "subtitle_tier")  # that windows depend on
 ESTIMATED = ("crop", "static")  # that they also do where poses are estimated
@@ -77,7 +84,7 @@ def index(
     held = store.videos() if store else {}
     for name in gone:
         if name not in held:
-            raise InputError(f"{where}: has no video {name!r}; it has {_some(held)}")
+            raise InputError(f"{where}: has no video {name!r}; it has {some(held)}")
         if name in {one.name for one in listed}:
             raise InputError(f"{name}: is in {corpus}, and would be indexed again: take it out of there first")
     store = seasign.open_index(where, create=corpus is not None)
@@ -289,14 +296,6 @@ def read_signs_embedded(path: Path) -> tuple[Embeddings, tuple[Sign, ...]]:
     return embeddings, signs
 
 
-def by_space(where: object, space: str) -> seasign.Embedder:
-    """The embedder that a space names, if it needs neither weights nor a folder."""
-    for known in GlossText(), PoseDescriptor():
-        if known.space == space:
-            return known
-    raise InputError(f"{where}: is of the space {space!r}: say with --embedder where its embedder is")
-
-
 def kept_poses(where: str, video: Video) -> Path:
     """Where an index keeps what was estimated of a video as it is now, in the way that it says."""
     try:
@@ -308,38 +307,9 @@ def kept_poses(where: str, video: Video) -> Path:
     return Path(where) / "poses" / ".".join([Path(video.name).stem, video.files[0].sha256[:16], *way, "pose"])
 
 
-def stamp(path: Path, known: File | None = None) -> File:
-    """A file as it is; it is hashed, unless size and time are those that are known."""
-    status = path.stat()
-    if known and (known.size, known.modified) == (status.st_size, status.st_mtime_ns):
-        return known
-    return File(str(path), status.st_size, status.st_mtime_ns, sha256(path))
-
-
-def has_changed(video: Video) -> bool:
-    """Whether a file that a video was made of is not there any more, or says something else.
-
-    One of another time is hashed, and its new time is not kept: who searches writes nothing, `index` keeps it.
-    """
-    try:
-        return any(stamp(Path(file.path), file).sha256 != file.sha256 for file in video.files)
-    except OSError:
-        return True
-
-
-def has_gone(video: Video) -> bool:
-    """Whether a file that a video was made of is not there any more."""
-    return not all(Path(file.path).exists() for file in video.files)
-
-
 def to_forget(where: object, names: Iterable[str]) -> str:
     """The command that takes videos out of an index."""
     return f"seasign index --out {shlex.quote(str(where))}" + "".join(f" --delete {shlex.quote(it)}" for it in names)
-
-
-def counted(number: int, what: str) -> str:
-    """So many of it: `1 video`, `2 videos`."""
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _plain(video: Video) -> tuple[object, ...]:
@@ -353,20 +323,15 @@ def _tiers(path: Path) -> set[str]:
     return set(eaf.names(path))
 
 
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    return (", ".join(listed[:SEVERAL]) + " ..." * (len(listed) > SEVERAL)) or "none"
-
-
 def _tell(store: VectorIndex, where: str, told: _Told, deleted: Sequence[str], quiet: bool, as_json: bool) -> None:
     """Say what became of every video."""
     for line in told.failed.values():
         click.echo(f"error: {line}", err=True)
     if told.silent:
-        warnings.warn(f"{_some(told.silent)}: nobody signs in it; passed over", InputWarning, stacklevel=2)
+        warnings.warn(f"{some(told.silent)}: nobody signs in it; passed over", InputWarning, stacklevel=2)
     if told.gone:
         forget = to_forget(where, told.gone[:SEVERAL])
-        message = f"{_some(told.gone)}: gone from the disk, and still in the index; to forget: {forget}"
+        message = f"{some(told.gone)}: gone from the disk, and still in the index; to forget: {forget}"
         warnings.warn(message, InputWarning, stacklevel=2)
     videos, windows, space = len(store.videos()), len(store), store.space
     said: Mapping[str, Sequence[str]] = {

@@ -3,7 +3,7 @@
 import math
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from seasign.types import InputError, InputWarning
 NAN = float("nan")
 PRESET_FILE = "seasign.preset"  # where a command's context keeps the path of --preset
 DECODERS: dict[str, Decoder] = {"argmax": Argmax(), "likeliest": Likeliest(), "semi-markov": SemiMarkov()}
+SEVERAL = 3  # names that are named when there are more
 EXISTING = click.Path(path_type=Path)
 
 
@@ -145,6 +146,17 @@ ESTIMATION = [
 def wrote(output: Path, tiers: Collection[str] = ()) -> str:
     """The line that says what was written; of an ELAN file, on which tiers."""
     return f"wrote     {output}" + (f": tiers {' and '.join(tiers)}" if tiers else "")
+
+
+def counted(number: int, what: str) -> str:
+    """So many of it: `1 video`, `2 videos`."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def some(names: Iterable[str], most: int = SEVERAL) -> str:
+    """The first of them, and whether there are more."""
+    listed = list(names)
+    return (", ".join(listed[:most]) + " ..." * (len(listed) > most)) or "none"
 
 
 def preset_files() -> list[Path]:

@@ -10,8 +10,7 @@ import click
 import numpy as np
 
 import seasign
-from seasign.cli.index import SEVERAL
-from seasign.cli.options import EXISTING, JSON, QUIET
+from seasign.cli.options import EXISTING, JSON, QUIET, some
 from seasign.formats import read_embeddings
 from seasign.metrics import AT, Direction, guess_retrieval
 from seasign.types import Cue, Embeddings, InputError, InputWarning, Sign, plain_values
@@ -79,9 +78,8 @@ def _name_unpaired(texts: Sequence[str], signs: Sequence[str]) -> dict[str, list
     what = {"texts": "said by no sign, and only in the way of others", "signs": "left out, since no text says it"}
     for (side, labels), every in zip(left.items(), (texts, signs), strict=True):
         if labels:
-            some = ", ".join(labels[:SEVERAL]) + " ..." * (len(labels) > SEVERAL)
             kind = "texts" if side == "texts" else "glosses"
-            message = f"{what[side]}: {len(labels)} of {len(set(every) - {''})} {kind} ({some})"
+            message = f"{what[side]}: {len(labels)} of {len(set(every) - {''})} {kind} ({some(labels)})"
             warnings.warn(message, InputWarning, stacklevel=2)
     if bare := sum(not sign for sign in signs):
         warnings.warn(f"{bare} of {len(signs)} signs have no gloss, and are left out", InputWarning, stacklevel=2)

@@ -18,9 +18,9 @@ import numpy as np
 import seasign
 from seasign.cli import jobs
 from seasign.cli.clips import clip_parts, read_clip
-from seasign.cli.embed import NAME, TAGS, WHAT, choose_embedder
-from seasign.cli.index import SEVERAL, by_space, counted, has_changed, has_gone, kept_poses, to_forget
-from seasign.cli.options import EXISTING, JSON, QUIET, Number
+from seasign.cli.embed import NAME, TAGS, WHAT, by_space, choose_embedder
+from seasign.cli.index import kept_poses, to_forget
+from seasign.cli.options import EXISTING, JSON, QUIET, SEVERAL, Number, counted, some
 from seasign.corpora.videos import check_date
 from seasign.embedding import compare, landmarks_of
 from seasign.formats import EMBEDDINGS, POSES, TABLES, TIERS, VIDEOS, read_embeddings
@@ -30,6 +30,7 @@ from seasign.indexing import EVERYTHING, Filters, Match, VectorIndex, Video, Win
 from seasign.retrieval import Hit
 from seasign.segmentation import in_poses
 from seasign.spotting import check_example, trim
+from seasign.stores.stamps import has_changed, has_gone
 from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign, plain_values
 from seasign.web.contact_sheet import DRAWN, Asked, Card, clock, moments, shorten
 
@@ -280,8 +281,7 @@ def _known(store: VectorIndex, where: str, matches: Sequence[Match]) -> Mapping[
         (changed, f"changed since indexed, so times may be off; index again: seasign index ... --out {where}"),
     ):
         if names:
-            some = ", ".join(names[:SEVERAL]) + " ..." * (len(names) > SEVERAL)
-            warnings.warn(f"{some}: {what}", InputWarning, stacklevel=2)
+            warnings.warn(f"{some(names)}: {what}", InputWarning, stacklevel=2)
     return videos
 
 
@@ -294,11 +294,11 @@ def _why_nothing(store: VectorIndex, asked: Filters) -> str:
     videos = store.videos().values()
     signers = sorted({video.signer for video in videos if video.signer})
     days = sorted(video.date for video in videos if video.date)
-    some = ", ".join(signers[:SEVERAL]) + " ..." * (len(signers) > SEVERAL)
     reasons = {
         "kind": f"it has no {asked.kind}s",
         "gloss": f"no sign has the gloss {asked.gloss}",
-        "signer": f"no video is by {asked.signer!r}: " + (f"there are {some}" if some else "none names its signer"),
+        "signer": f"no video is by {asked.signer!r}: "
+        + (f"there are {some(signers)}" if signers else "none names its signer"),
         "least": f"no sign says a confidence of {asked.least} or more",
     }
     held = f"its videos are of {days[0]} to {days[-1]}" if days else "no video in it says its day"

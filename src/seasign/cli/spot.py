@@ -16,7 +16,7 @@ from seasign import checkpoints
 from seasign.cli import jobs
 from seasign.cli.clips import CLIPS, clip_parts, is_poses, read_clip
 from seasign.cli.embed import TAGS, choose_embedder, without_markup
-from seasign.cli.options import ESTIMATION, EXISTING, JSON, QUIET, Number, options, wrote
+from seasign.cli.options import ESTIMATION, EXISTING, JSON, QUIET, Number, options, some, wrote
 from seasign.cli.signing import is_video, poses_in
 from seasign.embedding import landmarks_of
 from seasign.formats import POSES, TABLES, TIERS, VIDEOS
@@ -156,8 +156,7 @@ def spot(
         if short:
             are = "is" if len(short) == 1 else "are"
             message = f"{len(short)} of {len(inputs)} videos {are} shorter than the query ({seconds:.2f} s)"
-            listed = ", ".join(short[:SHOWN]) + ", ..." * (len(short) > SHOWN)
-            warnings.warn(f"{message}, and {are} passed over: {listed}", InputWarning, stacklevel=2)
+            warnings.warn(f"{message}, and {are} passed over: {some(short, SHOWN)}", InputWarning, stacklevel=2)
         if not given["words_of"]:
             found = sorted(found, key=lambda row: -row[2])[: given["best"] or 10]
         tiers = _write(output, found, inputs) if output else []

@@ -159,6 +159,15 @@ def some(names: Iterable[str], most: int = SEVERAL) -> str:
     return (", ".join(listed[:most]) + " ..." * (len(listed) > most)) or "none"
 
 
+def print_table(lines: Sequence[Sequence[str]], left: Collection[str] = ()) -> None:
+    """Columns under their heads, which are the first line; flush right, but for those in `left`."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        columns = zip(line, lines[0], widths, strict=True)
+        cells = (f"{cell:{'<' if head in left else '>'}{width}}" for cell, head, width in columns)
+        click.echo("  ".join(cells).rstrip())
+
+
 def preset_files() -> list[Path]:
     """The file that --preset names in the command that runs, if it names one: an input like others."""
     meta = click.get_current_context().meta

@@ -20,7 +20,7 @@ from seasign.cli import jobs
 from seasign.cli.clips import clip_parts, read_clip
 from seasign.cli.embed import NAME, TAGS, WHAT, by_space, choose_embedder
 from seasign.cli.index import kept_poses, to_forget
-from seasign.cli.options import EXISTING, JSON, QUIET, SEVERAL, Number, counted, some
+from seasign.cli.options import EXISTING, JSON, QUIET, SEVERAL, Number, counted, print_table, some
 from seasign.corpora.videos import check_date
 from seasign.embedding import compare, landmarks_of
 from seasign.formats import EMBEDDINGS, POSES, TABLES, TIERS, VIDEOS, read_embeddings
@@ -202,10 +202,7 @@ def _print_hits(hits: Sequence[Mapping[str, Any]], among: int) -> None:
         times = [f"{hit[name]:.2f} s" if name in hit else "-" for name in ("start", "end")]
         says = " ".join((hit.get("text") or hit.get("gloss") or "-").split())
         lines.append((str(rank), f"{hit['score']:.4g}", *times, str(hit["row"]), says, hit.get("id") or "-"))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = [cell.rjust(width) for cell, width in zip(line[:5], widths, strict=False)]
-        click.echo("  ".join([*cells, line[5].ljust(widths[5]), line[6]]))
+    print_table(lines, left=("says", "id"))
 
 
 # An index -------------------------------------------------------------------------------------------------------------
@@ -434,7 +431,4 @@ def _print_cards(cards: Sequence[Card]) -> None:
         shown = f"{score:.4g}" if score == score else "-"
         says = " ".join(said.split())
         lines.append((str(rank), shown, clock(own.start), clock(own.end), shorten(card.match.video), own.kind, says))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = [cell.rjust(width) for cell, width in zip(line[:4], widths, strict=False)]
-        click.echo("  ".join([*cells, line[4].ljust(widths[4]), line[5].ljust(widths[5]), line[6]]))
+    print_table(lines, left=("video", "kind", "says"))

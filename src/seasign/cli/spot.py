@@ -16,7 +16,7 @@ from seasign import checkpoints
 from seasign.cli import jobs
 from seasign.cli.clips import CLIPS, clip_parts, is_poses, read_clip
 from seasign.cli.embed import TAGS, choose_embedder, without_markup
-from seasign.cli.options import ESTIMATION, EXISTING, JSON, QUIET, Number, options, some, wrote
+from seasign.cli.options import ESTIMATION, EXISTING, JSON, QUIET, Number, options, print_table, some, wrote
 from seasign.cli.signing import is_video, poses_in
 from seasign.embedding import landmarks_of
 from seasign.formats import POSES, TABLES, TIERS, VIDEOS
@@ -327,15 +327,12 @@ def _print(found: Sequence[Row], several: bool, by_word: bool) -> None:
     if not found:
         click.echo("nothing is likely enough" + "; --least 0 shows what comes nearest" * (not by_word))
         return
-    lines = [("rank", "from", "to", "probability", "word" if by_word else "similarity", "file" if several else "")]
+    lines: list[tuple[str, ...]] = [
+        ("rank", "from", "to", "probability", "word" if by_word else "similarity", *["file"] * several)
+    ]
     for rank, (path, sign, score) in enumerate(found, 1):
         stated = "-" if sign.score is None else f"{100 * sign.score:.0f} %"
         last = str(sign.gloss) if by_word else f"{score:.3f}"
-        lines.append(
-            (str(rank), f"{sign.start:.2f} s", f"{sign.end:.2f} s", stated, last, str(path) if several else "")
-        )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = [cell.rjust(width) for cell, width in zip(line[:4], widths, strict=False)]
-        last = line[4].ljust(widths[4]) if by_word else line[4].rjust(widths[4])
-        click.echo("  ".join([*cells, last, line[5]]).rstrip())
+        times = f"{sign.start:.2f} s", f"{sign.end:.2f} s"
+        lines.append((str(rank), *times, stated, last, *[str(path)] * several))
+    print_table(lines, left=("word", "file"))

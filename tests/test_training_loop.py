@@ -352,6 +352,12 @@ def test_a_gpu_that_is_not_there_is_refused(recipe, tmp_path):
         fit(recipe, tmp_path / "run", device="gpu", devices=count)
 
 
+def test_more_devices_than_gpus_are_not_taken_for_processors_unasked(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(InputError, match='4 are asked for, GPUs that are here: 2; set devices = 2, or device = "cpu"'):
+        fit(recipe, tmp_path / "run", device="auto", devices=4)
+
+
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_processes_share_an_epoch_evenly(ranks):
     shares = [loop.share(11, 2, seed=3, epoch=5, rank=rank, ranks=ranks) for rank in range(ranks)]

@@ -219,9 +219,12 @@ def _launch(settings: Loop) -> Fabric:
     there = max(torch.cuda.device_count(), int(torch.backends.mps.is_available()))
     if settings.device == "gpu" and settings.devices > there:
         raise InputError(f"[loop] devices: {settings.devices} of device 'gpu' are asked for, {there} are here")
+    if settings.device == "auto" and 0 < there < settings.devices:
+        found = f"{settings.devices} are asked for, GPUs that are here: {there}"
+        raise InputError(f'[loop] devices: {found}; set devices = {there}, or device = "cpu"')
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets
     fabric = Fabric(
-        accelerator="cpu" if settings.device == "auto" and settings.devices > there else settings.device,
+        accelerator=settings.device if there else "cpu",
         devices=settings.devices,
         strategy="ddp" if settings.devices > 1 else "auto",
         precision="bf16-mixed" if settings.precision == "bf16" else "32-true",

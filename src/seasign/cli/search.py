@@ -68,86 +68,60 @@ TENTH = 10  # among the nearest: how far the first stands above it says more tha
 @QUIET
 @JSON
 @click.pass_obj
-def search(
-    warned: list[str],
-    /,
-    among: str,
-    text: str | None,
-    like: str | None,
-    embedder: str | None,
-    tags: tuple[str, str] | None,
-    count: int,
-    output: Path | None,
-    sheet: Path | None,
-    frames: bool,
-    quiet: bool,
-    as_json: bool,
-    **filters: Any,
-) -> None:
+def search(warned: list[str], /, among: str, **given: Any) -> None:
     """Find what is nearest to TEXT, or to a sign, among embeddings or in an index.
 
     `embed-signs` and `embed-text` write embeddings, `index` makes an index. Scores are dot products: higher is nearer,
     and scores of different spaces do not compare.
     """
-    asked = Filters(**filters)
+    asked = Filters(**{one.name: given[one.name] for one in fields(Filters)})
+    text, like = given["text"], given["like"]
     if text is not None and like is not None:
         raise click.UsageError("give a TEXT to look for or --like, not both")
     if text is not None and not text.strip():
         raise click.UsageError("the TEXT to look for is empty")
-    if frames and not sheet:
+    if given["frames"] and not given["sheet"]:
         raise click.UsageError("--frames are the pictures of a --sheet: give one")
     if "://" in among or Path(among).is_dir() or not (Path(among).exists() or Path(among).suffix in EMBEDDINGS):
         if text is None and like is None and asked == EVERYTHING:
             raise click.UsageError("give a TEXT to look for, --like, --gloss or another filter")
-        _search_index(warned, among, text, like, embedder, tags, count, asked, output, sheet, frames, quiet, as_json)
+        _search_index(warned, among, asked, given)
         return
-    if asked != EVERYTHING or output or sheet:
+    if asked != EVERYTHING or given["output"] or given["sheet"]:
         raise click.UsageError("filters, --output, --sheet and --frames go with an index")
     if text is None and like is None:
         raise click.UsageError("give a TEXT to look for, or --like")
-    _search_file(warned, Path(among), text, like, embedder, tags, count, quiet, as_json)
+    _search_file(warned, Path(among), given)
 
 
-def _search_file(
-    warned: list[str],
-    path: Path,
-    text: str | None,
-    like: str | None,
-    embedder: str | None,
-    tags: tuple[str, str] | None,
-    count: int,
-    quiet: bool,
-    as_json: bool,
-) -> None:
+def _search_file(warned: list[str], path: Path, given: Mapping[str, Any]) -> None:
     """Search what `embed-signs` or `embed-text` wrote."""
     among, items = read_embeddings(path)
-    query, itself = _query(path, among.space, text, like, embedder, tags)
+    query, itself = _query(path, among.space, given)
     if among.space == query.space:
-        _check_query(query, text if like is None else like)
+        _check_query(query, given)
+    count: int = given["count"]
     (hits,) = seasign.search(query, among, best=count + (itself is not None))
     hits = tuple(hit for hit in hits if hit.row != itself and hit.score != 0)[:count]
-    if as_json:
+    if given["as_json"]:
         found = [{"rank": rank, **_described(hit, items)} for rank, hit in enumerate(hits, 1)]
-        click.echo(json.dumps({"space": among.space, "text": text, "like": like, "hits": found, "warnings": warned}))
-    elif not quiet:
+        said = {"space": among.space, "text": given["text"], "like": given["like"]}
+        click.echo(json.dumps({**said, "hits": found, "warnings": warned}))
+    elif not given["quiet"]:
         _print_hits([_described(hit, items) for hit in hits], len(among.vectors))
 
 
-def _check_query(query: Embeddings, what: str | None) -> None:
+def _check_query(query: Embeddings, given: Mapping[str, Any]) -> None:
     """Refuse to look for nothing."""
     if not query.vectors.any():
-        raise InputError(f"{what}: is nothing at all in the space {query.space!r}; look for something else")
+        raise InputError(
+            f"{given['text'] or given['like']}: is nothing at all in the space {query.space!r}; look for something else"
+        )
 
 
-def _query(
-    path: Path | str,
-    space: str,
-    text: str | None,
-    like: str | None,
-    name: str | None,
-    tags: tuple[str, str] | None,
-) -> tuple[Embeddings, int | None]:
+def _query(path: Path | str, space: str, given: Mapping[str, Any]) -> tuple[Embeddings, int | None]:
     """The vector that is looked for; and its row, if it stands among the others."""
+    like, name = given["like"], given["embedder"]
     file, _, row = (like or "").rpartition("#")
     if file and row.isdecimal():
         known, _ = read_embeddings(Path(file))
@@ -157,13 +131,13 @@ def _query(
         return Embeddings(known.vectors[int(row) - 1 : int(row)], known.space), own
     if like and Path(clip_parts(like)[0]).suffix.lower() not in (*POSES, *TIERS):
         raise InputError(f"{like}: is no file of poses (*{' *'.join(POSES)}), and names no row, such as signs.npz#3")
-    embedder = choose_embedder(name, tags) if name else by_space(path, space)
+    embedder = choose_embedder(name, given["tags"]) if name else by_space(path, space)
     if (made := getattr(embedder, "space", space)) != space:
         raise InputError(
             f"{path}: is of the space {space!r}, and {name} makes {made!r}: name the embedder that made it"
         )
     if like is None:
-        return seasign.embed_text([text or ""], embedder), None
+        return seasign.embed_text([given["text"]], embedder), None
     found = []
     for example in _examples(like, landmarks_of(embedder)):
         check_example(example, like)
@@ -208,22 +182,9 @@ def _print_hits(hits: Sequence[Mapping[str, Any]], among: int) -> None:
 # An index -------------------------------------------------------------------------------------------------------------
 
 
-def _search_index(
-    warned: list[str],
-    where: str,
-    text: str | None,
-    like: str | None,
-    embedder: str | None,
-    tags: tuple[str, str] | None,
-    count: int,
-    asked: Filters,
-    output: Path | None,
-    sheet: Path | None,
-    frames: bool,
-    quiet: bool,
-    as_json: bool,
-) -> None:
+def _search_index(warned: list[str], where: str, asked: Filters, given: Mapping[str, Any]) -> None:
     """Search what `index` made."""
+    text, like, output, sheet = (given[name] for name in ("text", "like", "output", "sheet"))
     asked = replace(asked, since=check_date("--since", asked.since), until=check_date("--until", asked.until))
     if asked.since and asked.until and asked.since > asked.until:
         raise click.UsageError(f"--since {asked.since} is after --until {asked.until}")
@@ -234,13 +195,13 @@ def _search_index(
     jobs.check_outputs(wanted, [Path(where) / "index.json", *used])
     space, query = store.space, None
     if space is not None and (text is not None or like is not None):
-        query, _ = _query(where, space, text, like, embedder, tags)
+        query, _ = _query(where, space, given)
         compare(query, replace(query, space=space))
-        _check_query(query, text if like is None else like)
+        _check_query(query, given)
     if like is not None and asked.kind is None:
         asked = replace(asked, kind="sign")
-    nearest = store.search(query, asked, max(count, TENTH))
-    matches = [match for match in nearest if match.score != 0][:count]  # 0: it shares nothing with the query
+    nearest = store.search(query, asked, max(given["count"], TENTH))
+    matches = [match for match in nearest if match.score != 0][: given["count"]]  # 0: it shares nothing with the query
     if not nearest and (why := _why_nothing(store, asked)):
         warnings.warn(f"{where}: {why}", InputWarning, stacklevel=2)
     known = _known(store, where, matches)
@@ -251,7 +212,7 @@ def _search_index(
         _write_hits(output, said, rows)
     if sheet:
         title = text or (f"like {Path(like).name}" if like else asked.gloss) or "windows"
-        shown = [_pictured(card, where, known.get(card.match.video), frames) for card in cards]
+        shown = [_pictured(card, where, known.get(card.match.video), given["frames"]) for card in cards]
         floor = min((match.score for match in nearest[:TENTH]), default=math.nan)
         bars = f"bars: how far above the {'tenth' if len(nearest) >= TENTH else 'last'}, {floor:.4g}"
         words = [f"{len(cards)} of {counted(len(store), 'window')} in {where}", _plainly(asked)]
@@ -260,9 +221,9 @@ def _search_index(
         write_text(
             sheet, seasign.render_sheet(title, shown, ", ".join(filter(None, words)), floor=floor, asked=wanted_sign)
         )
-    if as_json:
+    if given["as_json"]:
         click.echo(json.dumps(plain_values({**said, "hits": rows}) | {"warnings": warned}))
-    elif not quiet:
+    elif not given["quiet"]:
         _print_cards(cards)
         for path in filter(None, (output, sheet)):
             click.echo(f"wrote     {path}")

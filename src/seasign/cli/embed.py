@@ -142,7 +142,8 @@ def choose_embedder(name: str, tags: tuple[str, str] | None) -> seasign.Embedder
         if not isinstance(found, Cslr2Embedder):
             raise InputError(f"{folder}: is no CSLR2; give its folder alone")
     elif name not in checkpoints.PUBLISHED and not Path(name).exists():
-        raise InputError(f"{name}: no such embedder; give {NAME.replace('|', ', ')}, or the name of a published one")
+        known = ", ".join(NAME.split("|")[:-1])
+        raise InputError(f"{name}: no such embedder; give {known}, the FOLDER of a checkpoint, or its published name")
     else:
         found = checkpoints.load_embedder(name)
     if tags is None:

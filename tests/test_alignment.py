@@ -656,6 +656,23 @@ def test_subtitles_of_another_programme_have_no_lag():
         assert -2 < align(signs, cues).shifts[0][0] < 7
 
 
+def test_one_cue_shows_no_lag():
+    signs = [Sign(0.4 * j, 0.4 * j + 0.4) for j in range(12)]
+    assert estimate_lag([Cue(0, 3, "x")], signs).clarity < CLEAR / 2
+
+
+def test_a_lag_that_gives_no_cue_a_sign_is_taken_back():
+    signs = [Sign(3600.0 + j, 3600.5 + j) for j in range(5)]
+    cues = [Cue(0, 3, "one"), Cue(4, 6, "two"), Cue(7, 9, "three")]
+    with pytest.warns(InputWarning, match="outside of the signs"), pytest.warns(InputWarning, match="is a guess"):
+        aligned = align(signs, cues, pins={1: (4.5, 6.5)})
+    assert [(cue.start, cue.end) for cue in aligned.cues] == [(0, 3), (4.5, 6.5), (7, 9)]
+    assert aligned.runs == ((), (), ())
+    assert set(aligned.shifts) == {(0, 0)}
+    given = align(signs, cues, lag=(2, 2)).cues
+    assert [cue.start for cue in given] == [2, 6, 9]
+
+
 # --- costs that are none ---------------------------------------------------------------------------------------------
 
 

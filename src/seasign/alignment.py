@@ -78,7 +78,8 @@ def align(
             cues without markup, as the command does.
         similarity: Raw similarities from elsewhere, in place of `embedder`; higher is better.
         lag: Seconds by which the signing comes after the cues as delivered, for starts and for ends; "auto" finds it,
-            and warns when no lag stands out and it is a guess. It is added first.
+            and warns when no lag stands out and it is a guess. It is added first; one that was found and gives no cue
+            a sign is taken back.
         padding: Seconds added to starts and ends at last; viewers and annotators like a cue to stay up for a while.
         touching: Seconds that neighbours may be apart as delivered and still count as touching. They are told as
             touching, half way, and where they come out within a second of each other they meet there too. None: each
@@ -121,6 +122,9 @@ def align(
         shifted, signs, similarity, costs=costs, normalization=normalization, pins=pins, calibration=calibration
     )
     moved = list(alignment.cues)
+    if found is not None and not any(alignment.runs):  # nothing bears out the lag that was found
+        by = np.zeros((2, len(cues)))
+        moved = [after if i in pins else before for i, (before, after) in enumerate(zip(cues, moved, strict=True))]
     free = [i for i, run in enumerate(alignment.runs) if run and i not in pins]
     if touching is not None:
         met = _meet([cues[i] for i in free], [moved[i] for i in free], touching, most=1.0)

@@ -23,6 +23,7 @@ USUAL = 1.7, 1.2  # seconds: lag of an interpreter when nothing tells, and its s
 DOUBT = 10.0  # evidence that then counts as much as one nat of that prior
 CHANCE = 4.0  # standard errors that the best of all lags reaches with similarities that know nothing, and some more
 DELAY = 1.0  # seconds: how far single cues are from the lag, as similarities see it
+ALONE = 10.0  # evidence: how far one cue is from the others, as long as there are none to tell
 CLEAR = 1.5  # standard errors by which the best lag must stand above every other
 
 
@@ -54,7 +55,7 @@ def estimate_lag(
     others |= not others.any()  # a path over all lags has no rival but itself
     rival = np.flatnonzero(others)[gains[:, others].sum(axis=0).argmax()]
     ahead = gains[np.arange(len(path)), path] - gains[:, rival]
-    clarity = float(ahead.sum() / max(1.0, ahead.std() * np.sqrt(len(ahead))))
+    clarity = float(ahead.sum() / np.sqrt((len(ahead) * ahead.var()) + ALONE**2))
     if clarity < CLEAR:
         guess = gains.sum(axis=0) / DOUBT - ((coarse - USUAL[0]) / USUAL[1]) ** 2 / 2
         path = np.full(len(path), guess.argmax())

@@ -113,6 +113,11 @@ def test_command_mirrors_a_library_function(name, command):
         assert function.__doc__.splitlines()[0]
 
 
+def test_the_guide_names_what_may_become_of_dropped_cues():
+    (option,) = (it for it in COMMANDS["align"].params if it.name == "dropped")
+    assert f"`--dropped {'|'.join(option.type.choices)}`" in (ROOT / "docs" / "guide.md").read_text()
+
+
 @pytest.mark.parametrize("name", seasign.__all__)
 def test_every_public_name_is_there_and_documented(name):
     thing = getattr(seasign, name)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import click
 import numpy as np
@@ -38,7 +38,7 @@ from seasign.formats import EMBEDDINGS, POSES, SUBTITLES, TABLES, TIERS, VIDEOS
 from seasign.formats.disk import write_text
 from seasign.formats.timed_text import format_stamp, plain, prefixed, whole_milliseconds, without
 from seasign.lag import CLEAR
-from seasign.legality import NOT_SIGNED
+from seasign.legality import NOT_SIGNED, Policy
 from seasign.types import Alignment, Costs, Cue, Embeddings, InputError, InputWarning, Normalization, Sign, plain_values
 
 FAR = 10.0  # seconds outside of the signing at which no lag explains a cue
@@ -84,7 +84,7 @@ FAR = 10.0  # seconds outside of the signing at which no lag explains a cue
 @click.option("--compat", type=click.Choice(["sea"]), help="The published arithmetic, slips included.")
 @click.option("--touching", type=COST, help="Seconds: cues delivered at most so far apart meet, such as 0.25.")
 @click.option("--pins", type=EXISTING, help="Times to keep: a CSV of cue,start,end, or an .eaf with the tier PINNED.")
-@click.option("--dropped", type=click.Choice(["keep", "shift", "mark", "remove"]), default="shift", show_default=True,
+@click.option("--dropped", type=click.Choice(get_args(Policy)), default="shift", show_default=True,
               help="Cues without signs: keep their times, shift them by the lag, mark or remove them.")  # fmt: skip
 @click.option(
     "--max-speed",

@@ -181,7 +181,7 @@ def test_the_same_seed_finds_the_same_and_another_tries_others(several):
 
 SIDE_BY_SIDE = """
 import warnings
-from seasign.synthesis import BASE, Stress, synthesize
+from seasign.synthesis import Stress, synthesize
 from seasign.tuning import tune
 from seasign.types import Example
 warnings.simplefilter("ignore")

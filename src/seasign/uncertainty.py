@@ -23,7 +23,7 @@ from seasign.metrics import (
 )
 from seasign.metrics.spotting import POOLED, PresenceScores, evaluate_presence, pool_presence
 from seasign.metrics.translation import Counted
-from seasign.types import Cue, InputError, InputWarning, Span
+from seasign.types import Cue, InputError, InputWarning, Span, plain_values
 
 BLOCK = 4_000_000  # weights of queries that are looked at together
 SCORES = tuple(name for name in Counts().as_json() if name != "counts")
@@ -53,15 +53,7 @@ class Comparison:
 
     def as_json(self) -> dict[str, object]:
         """Plain values; None where there is nothing to score."""
-
-        def plain(value: object) -> object:
-            if isinstance(value, Mapping):
-                return {key: plain(inner) for key, inner in value.items()}
-            if isinstance(value, tuple):
-                return [plain(inner) for inner in value]
-            return None if value != value else value
-
-        return {name: plain(value) for name, value in asdict(self).items()}
+        return plain_values(asdict(self))
 
 
 def bootstrap(

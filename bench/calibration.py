@@ -13,8 +13,8 @@ import numpy as np
 from quality import CONDITIONS, found_first, make
 from results import record
 
-from seasign.calibration import Seen, fit_weights, look, measure, state
-from seasign.confidence import CALIBRATION
+from seasign.calibration import Seen, look, measure, state
+from seasign.confidence import CALIBRATION, fit_weights
 from seasign.types import Calibration, Example, InputWarning, Preset
 
 LEFT_OUT = ("wrong subtitles", "late interpreter, 60 cues")

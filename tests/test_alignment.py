@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seasign.alignment
-from seasign.alignment import PRESETS, align, assign, join_neighbours, reward, rewarded, shift
+from seasign.alignment import PRESETS, align, assign, reward, rewarded
 from seasign.embedding import compare, normalize
 from seasign.lag import CLEAR, estimate_lag
 from seasign.posterior import infer, infer_at
-from seasign.solver import Prices, lay_out, nearest, price_list, solve
+from seasign.solver import Prices, lay_out, price_list, solve
+from seasign.spans import shift
 from seasign.synthesis import Stress, simulate_similarity, synthesize
 from seasign.types import Costs, Cue, Embeddings, InputError, InputWarning, Normalization, Sign
 
@@ -275,15 +276,6 @@ def test_many_lags_solve_as_one_by_one(episode, lags):
     together = replace(each[0], **{name: np.concatenate([getattr(one, name) for one in each]) for name in names})
     solution = solve(together, price_list([costs] * len(lags)))
     assert solution.cost == pytest.approx([solve(one, price_list([costs])).cost[0] for one in each])
-
-
-@given(st.lists(seconds, min_size=1, max_size=6), st.lists(seconds, min_size=1, max_size=20), st.integers(1, 25))
-def test_nearest_signs_are_the_nearest(cues, signs, size):
-    chosen = nearest(np.array(cues), np.array(signs), size)
-    for middle, row in zip(cues, chosen, strict=True):
-        assert len(set(row.tolist())) == min(size, len(signs))
-        expected = sorted(abs(middle - other) for other in signs)[: len(row)]
-        assert sorted(abs(middle - signs[j]) for j in row) == pytest.approx(expected)
 
 
 # --- pauses, dropping, skipping --------------------------------------------------------------------------------------
@@ -767,14 +759,6 @@ def test_reversed_and_negative_cues_are_solved_as_they_are():
 
 
 # --- align: the steps around assign ----------------------------------------------------------------------------------
-
-
-def test_neighbours_that_nearly_touch_meet_half_way_whatever_their_order_in_the_file():
-    cues = [Cue(0, 1, "a"), Cue(1.5, 3, "b"), Cue(2.6, 4, "c"), Cue(5.5, 6, "d")]
-    joined = join_neighbours(cues, (2.0, 2.0))
-    np.testing.assert_allclose([(cue.start, cue.end) for cue in joined], [(2, 3.25), (3.25, 4.8), (4.8, 6), (7.5, 8)])
-    assert join_neighbours(cues[::-1], (2.0, 2.0)) == joined[::-1]
-    assert join_neighbours(cues, (1.0, 1.5), within=0.1) == shift(cues, (1.0, 1.5))
 
 
 def test_align_shifts_first_and_pads_last():

@@ -11,8 +11,8 @@ import pytest
 import seasign
 from commands import run
 from seasign import calibration
-from seasign.calibration import LEVEL, Bin, Seen, calibrate, draw_reliability, fit_weights, look, measure, state
-from seasign.confidence import CALIBRATION
+from seasign.calibration import LEVEL, Bin, Seen, calibrate, draw_reliability, look, measure, state
+from seasign.confidence import CALIBRATION, fit_weights
 from seasign.synthesis import Stress, synthesize
 from seasign.types import Calibration, Costs, Cue, Example, InputError, InputWarning, Preset, Sign
 

@@ -34,6 +34,7 @@ STAGES = {
     "retrieval",
     "segmentation",
     "solver",
+    "spans",
     "spotting",
     "synthesis",
     "translation",
@@ -56,23 +57,38 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
+def imports_of_all(stage: str) -> set[str]:
+    """The same of a stage, be it a file or a folder."""
+    rooms = [SOURCE / f"{stage}.py"] if (SOURCE / f"{stage}.py").exists() else (SOURCE / stage).glob("*.py")
+    return set().union(*map(imports_of, rooms))
+
+
 def test_importing_seasign_loads_nothing_heavy():
     heavy = ("torch", "mediapipe", "av", "pose_format", "lxml", "rich", "click", "scipy")
     code = f"import sys, seasign; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_types_know_nobody_and_formats_know_only_types():
+def test_types_know_nobody_and_spans_and_formats_know_only_types():
     assert imports_of(SOURCE / "types.py") == set()
+    assert imports_of(SOURCE / "spans.py") == {"types"}
     for path in (SOURCE / "formats").glob("*.py"):
         assert imports_of(path) <= {"types", "formats"}, path.name
 
 
 @pytest.mark.parametrize("stage", sorted(STAGES))
 def test_a_stage_imports_no_command_and_no_model(stage):
-    rooms = [SOURCE / f"{stage}.py"] if (SOURCE / f"{stage}.py").exists() else (SOURCE / stage).glob("*.py")
-    imported = set().union(*map(imports_of, rooms))
-    assert imported <= STAGES | {"types"} | ({"formats", "workers"} if stage == "pose_estimation" else set())
+    files = {"formats", "workers"} if stage == "pose_estimation" else set()
+    assert imports_of_all(stage) <= STAGES | {"types"} | files
+
+
+def test_metrics_know_no_aligner():
+    known, new = set(), {"metrics"}
+    while new:
+        known |= new
+        new = set().union(*map(imports_of_all, new)) - known
+    assert {"spans", "types"} <= known
+    assert not known & {"alignment", "lag", "calibration"}
 
 
 @pytest.mark.parametrize("path", sorted((SOURCE / "models").glob("*.py")), ids=lambda path: path.stem)

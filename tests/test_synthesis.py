@@ -5,8 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from seasign.alignment import assign, shift
+from seasign.alignment import assign
 from seasign.models.pose_descriptor import PoseDescriptor
+from seasign.spans import shift
 from seasign.synthesis import Stress, simulate_similarity, synthesize, synthesize_signs
 from seasign.types import Costs, Span
 

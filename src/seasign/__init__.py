@@ -2,7 +2,7 @@
 
 from importlib.metadata import version as _version
 
-from seasign.alignment import PRESETS, align, assign, join_neighbours, shift
+from seasign.alignment import PRESETS, align, assign
 from seasign.calibration import Calibrated, Reliability, calibrate, draw_reliability
 from seasign.decoding import Argmax, Decoded, Decoder, Likeliest, SemiMarkov, Threshold
 from seasign.embedding import Embedder, compare, embed_signs, embed_text
@@ -47,6 +47,7 @@ from seasign.recognition import (
 from seasign.report import Summary, Verdict, build_report, diagnose, give_verdict, summarize
 from seasign.retrieval import Hit, search
 from seasign.segmentation import TRAINING_FREE, Segmenter, TrainingFree, gate, merge, phrases, segment
+from seasign.spans import join_neighbours, shift
 from seasign.spotting import Spot, Spotter, spot
 from seasign.stores import open_index, settle
 from seasign.synthesis import Episode, synthesize

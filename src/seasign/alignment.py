@@ -3,8 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
-from math import inf, isfinite
+from math import isfinite
 from types import MappingProxyType
 from typing import Literal, NamedTuple, get_args
 
@@ -17,8 +16,9 @@ from seasign.embedding import NEIGHBOURS, Embedder, compare, embed_signs, embed_
 from seasign.lag import CLEAR, estimate_lag, shifts
 from seasign.posterior import infer, infer_at
 from seasign.segmentation import TRAINING_FREE, Segmenter, segment
-from seasign.solver import LONG, Problem, lay_out, nearest, pauses, price_list, solve
-from seasign.solver import times as times_of
+from seasign.solver import LONG, Problem, lay_out, pauses, price_list, solve
+from seasign.spans import join_neighbours, meet, nearest, shift
+from seasign.spans import times as times_of
 from seasign.types import (
     Alignment,
     Calibration,
@@ -127,39 +127,11 @@ def align(
         moved = [after if i in pins else before for i, (before, after) in enumerate(zip(cues, moved, strict=True))]
     free = [i for i, run in enumerate(alignment.runs) if run and i not in pins]
     if touching is not None:
-        met = _meet([cues[i] for i in free], [moved[i] for i in free], touching, most=1.0)
+        met = meet([cues[i] for i in free], [moved[i] for i in free], touching, most=1.0)
         for i, cue in zip(free, met, strict=True):
             moved[i] = cue
     padded = [cue if i in pins else pad for i, (cue, pad) in enumerate(zip(moved, shift(moved, padding), strict=True))]
     return replace(alignment, cues=tuple(padded), lag=found, shifts=tuple(zip(*by.tolist(), strict=True)))
-
-
-def shift(cues: Sequence[Cue], by: tuple[float, float]) -> tuple[Cue, ...]:
-    """Add seconds to the starts and to the ends; what becomes negative or reversed stays so."""
-    return tuple(replace(cue, start=cue.start + by[0], end=cue.end + by[1]) for cue in cues)
-
-
-def join_neighbours(cues: Sequence[Cue], lag: tuple[float, float], within: float = 1.0) -> tuple[Cue, ...]:
-    """Shift, then let neighbours in time meet half way that as delivered are no more than `within` seconds apart.
-
-    So do those that overlap by no more. It looks at no signing: a baseline, since cues that touch as delivered mostly
-    touch when signed.
-    """
-    return _meet(cues, shift(cues, lag), within)
-
-
-def _meet(cues: Sequence[Cue], moved: Sequence[Cue], within: float, most: float = inf) -> tuple[Cue, ...]:
-    """The moved cues, with neighbours that are within so many seconds as `cues` meeting half way.
-
-    Only where they are at most `most` seconds apart by now, and none loses its length by it.
-    """
-    met, order = list(moved), sorted(range(len(cues)), key=lambda i: cues[i].start)
-    for i, after in pairwise(order):
-        edge, apart = (met[i].end + met[after].start) / 2, abs(met[after].start - met[i].end)
-        near = abs(cues[after].start - cues[i].end) <= within and apart <= most
-        if near and met[i].start < edge < met[after].end:
-            met[i], met[after] = replace(met[i], end=edge), replace(met[after], start=edge)
-    return tuple(met)
 
 
 def assign(

@@ -10,15 +10,14 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from seasign.alignment import align
-from seasign.confidence import CALIBRATION
+from seasign.confidence import CALIBRATION, fit_weights
 from seasign.metrics import is_bracketed, naming, pair_cues
-from seasign.posterior import iou
+from seasign.spans import iou
 from seasign.types import Calibration, Example, InputError, InputWarning, Preset, plain_values
 
 LEAST, EITHER = 100, 10  # cues to fit on; right ones and wrong ones among them
 LEVEL = 0.9  # share of the true times that intervals should hold
 BINS = 10
-RIDGE = 100.0  # how firmly weights stay near those that were there: the more cues, the less it matters
 
 
 @dataclass(frozen=True)
@@ -100,36 +99,6 @@ def calibrate(
     measured = {"before": _plain(before), "after": _plain(after)}
     provenance = {"by": f"seasign calibrate {version('seasign')}", "episodes": list(seen), **measured}
     return Calibrated(Calibration(fitted.weights, fitted.margin, provenance), before, after)
-
-
-def fit_weights(
-    evidence: Float64[np.ndarray, "cues features"],
-    hit: Bool[np.ndarray, " cues"],
-    towards: Sequence[float] | None = None,
-    ridge: float = RIDGE,
-) -> tuple[float, ...]:
-    """The weights of a logistic regression, of 1 and of every feature, by Newton's method.
-
-    Args:
-        towards: Weights that a ridge on standardized features draws to; None: to 0.
-    """
-    center, scale = evidence.mean(axis=0), np.maximum(evidence.std(axis=0), 1e-9)
-    rows = np.column_stack((np.ones(len(evidence)), (evidence - center) / scale))
-    penalty = np.r_[1e-9, np.full(len(center), ridge)]
-    aim = np.zeros(rows.shape[1])
-    if towards is not None:
-        slopes = np.array(towards[1:])
-        aim = np.r_[towards[0] + slopes @ center, slopes * scale]
-    weights = aim.copy()
-    for _ in range(100):
-        p = 1 / (1 + np.exp(-rows @ weights))
-        slope = rows.T @ (p - hit) + penalty * (weights - aim)
-        step = np.linalg.solve((rows * (p * (1 - p))[:, None]).T @ rows + np.diag(penalty), slope)
-        weights -= step / max(1.0, np.abs(step).max())  # no further than 1, lest it overshoot
-        if np.abs(step).max() < 1e-8:
-            break
-    slopes = weights[1:] / scale
-    return tuple(round(weight, 4) for weight in (float(weights[0] - slopes @ center), *slopes.tolist()))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ UNSIGNED = Confidence(0.0, 0.0, (NAN, NAN), (NAN, NAN), NAN)  # there is no sign
 TEMPERATURES = (1.0, 3.0)  # at which the probability of a hit is looked at
 LIMIT = 1e-4  # probabilities are kept this far from 0 and 1
 SHORT, LONG = 0.05, 3.0  # seconds: pauses that differ by less, or are longer, are alike
+RIDGE = 100.0  # how firmly weights stay near those that were there: the more cues, the less it matters
 
 
 # Measured on synthetic episodes: bench/calibration.py
@@ -123,3 +124,33 @@ def _set_apart(problem: Problem, times: Float64[np.ndarray, "cues 2"]) -> Float6
     around = np.minimum(pauses[first], pauses[stop])
     apart: Float64[np.ndarray, " cues"] = np.log((SHORT + around) / (SHORT + among))
     return apart
+
+
+def fit_weights(
+    evidence: Float64[np.ndarray, "cues features"],
+    hit: Bool[np.ndarray, " cues"],
+    towards: Sequence[float] | None = None,
+    ridge: float = RIDGE,
+) -> tuple[float, ...]:
+    """The weights of a logistic regression, of 1 and of every feature, by Newton's method.
+
+    Args:
+        towards: Weights that a ridge on standardized features draws to; None: to 0.
+    """
+    center, scale = evidence.mean(axis=0), np.maximum(evidence.std(axis=0), 1e-9)
+    rows = np.column_stack((np.ones(len(evidence)), (evidence - center) / scale))
+    penalty = np.r_[1e-9, np.full(len(center), ridge)]
+    aim = np.zeros(rows.shape[1])
+    if towards is not None:
+        slopes = np.array(towards[1:])
+        aim = np.r_[towards[0] + slopes @ center, slopes * scale]
+    weights = aim.copy()
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-rows @ weights))
+        slope = rows.T @ (p - hit) + penalty * (weights - aim)
+        step = np.linalg.solve((rows * (p * (1 - p))[:, None]).T @ rows + np.diag(penalty), slope)
+        weights -= step / max(1.0, np.abs(step).max())  # no further than 1, lest it overshoot
+        if np.abs(step).max() < 1e-8:
+            break
+    slopes = weights[1:] / scale
+    return tuple(round(weight, 4) for weight in (float(weights[0] - slopes @ center), *slopes.tolist()))

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
-from seasign.solver import nearest
+from seasign.spans import nearest
 from seasign.types import Embeddings, InputError, Normalization, Poses, Sign
 
 NEIGHBOURS = 50  # signs around a cue that share its reward; also what each row of rewards sums to

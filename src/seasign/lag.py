@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 
 from seasign.posterior import infer
-from seasign.solver import Prices, Problem, lay_out, nearest, price_list, sweep
+from seasign.solver import Prices, Problem, lay_out, price_list, sweep
+from seasign.spans import nearest
 from seasign.types import Costs, Lag, Span, Stretch
 
 # What cues pay: to find about where the lag is, and then, to tell neighbouring lags apart, more for what does not fit.

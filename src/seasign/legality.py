@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from seasign.spans import NANOSECOND
 from seasign.types import Cue, InputError
 
 MIN_DURATION = 0.833  # seconds: 20 frames at 24 fps, the least that streaming services accept
 FRAME = 0.04  # seconds: less is not seen at 25 fps
-NANOSECOND = 1e-9  # forgiven in every comparison of times, so that legal cues stay to the last digit
 NOT_SIGNED = "[not signed]"  # before the text of a cue without a partner
 
 Policy = Literal["keep", "shift", "mark", "remove"]

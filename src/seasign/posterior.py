@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from seasign.solver import Prices, Problem, Sweep, sweep, tables
+from seasign.spans import iou
 from seasign.types import Alternative
 
 LIKELIEST = 8  # first signs, and last signs, that the runs of a cue are made of
@@ -90,14 +91,6 @@ def _near(
     """Which runs start and end less than half a second from the times of their cue."""
     near: Bool[np.ndarray, "cues runs"] = (np.abs(runs - times[:, None]) < APART).all(axis=-1)
     return near
-
-
-def iou(a: Float64[np.ndarray, "*rows 2"], b: Float64[np.ndarray, "*rows2 2"]) -> Float64[np.ndarray, "..."]:
-    """Intersection over union of starts and ends, broadcast against each other."""
-    shared = np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0])
-    union = np.maximum(a[..., 1], b[..., 1]) - np.minimum(a[..., 0], b[..., 0])
-    ratio: Float64[np.ndarray, ...] = np.maximum(shared, 0) / np.maximum(union, 1e-9)
-    return ratio
 
 
 def infer(problem: Problem, prices: Prices, temperature: float) -> Posterior:

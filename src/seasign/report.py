@@ -7,9 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from seasign.alignment import SIGNED, join_neighbours, shift
+from seasign.alignment import SIGNED
 from seasign.lag import CLEAR
 from seasign.segmentation import phrases
+from seasign.spans import join_neighbours, shift
 from seasign.types import Alignment, Cue, Sign, Span, plain_values
 
 UNSURE = 0.5  # a cue that lands with less probability is one to check

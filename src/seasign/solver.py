@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 
+from seasign.spans import nearest, times
 from seasign.types import Costs, Span
 
 TIE = 1e-9  # gains closer than this are equal: far above rounding, far below what a millisecond costs
@@ -117,11 +118,6 @@ class Solution:
     sweep: Sweep  # that it was found by
 
 
-def times(spans: Sequence[Span]) -> tuple[Float64[np.ndarray, " spans"], Float64[np.ndarray, " spans"]]:
-    """Starts and ends in seconds."""
-    return np.array([span.start for span in spans], float), np.array([span.end for span in spans], float)
-
-
 def price_list(settings: Sequence[Costs]) -> Prices:
     """The prices of several settings, side by side; all of them drop, and skip, or none."""
 
@@ -168,23 +164,6 @@ def pauses(
     if not usual and len(gaps):
         gaps -= np.median(gaps) if pause is None else pause
     return np.concatenate(([0.0], np.cumsum(gaps)))
-
-
-def nearest(
-    middles: Float64[np.ndarray, " cues"], sign_middles: Float64[np.ndarray, " signs"], size: int | None
-) -> Int[np.ndarray, "cues size"]:
-    """Indices of the `size` signs nearest to each cue (None, or fewer signs: all); of two as near, the earlier."""
-    count = len(sign_middles)
-    size = count if size is None else min(size, count)
-    order = np.argsort(sign_middles, kind="stable")
-    ranked = sign_middles[order]
-    # in order of middles the nearest are one block: bisect for the first that the next block does not beat
-    first, last = np.zeros(len(middles), int), np.full(len(middles), count - size)
-    while (first < last).any():
-        half = (first + last) // 2
-        later = middles - ranked[half] > ranked[np.minimum(half + size, count - 1)] - middles
-        first, last = np.where(later & (first < last), half + 1, first), np.where(later, last, half)
-    return order[first[:, None] + np.arange(size)]
 
 
 def sweep(

@@ -16,11 +16,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
-from seasign.calibration import fit_weights
+from seasign.confidence import fit_weights
 from seasign.embedding import Embedder, compare, embed_signs, embed_text, landmarks_of
 from seasign.glosses import Lemmatizer, identity
-from seasign.posterior import iou as iou
 from seasign.segmentation import SHORTEST, find_sign
+from seasign.spans import iou
 from seasign.types import Cue, Embeddings, InputError, InputWarning, Poses, Sign, Span
 
 NAN = float("nan")

@@ -18,10 +18,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
-from seasign.alignment import assign, refine, rewarded, shift
+from seasign.alignment import assign, refine, rewarded
 from seasign.lag import CLEAR, estimate_lag, shifts
 from seasign.metrics import PreparedCues, count_runs, evaluate, match, naming, prepare_cues
-from seasign.solver import lay_out, price_list, solve, times
+from seasign.solver import lay_out, price_list, solve
+from seasign.spans import shift, times
 from seasign.types import Costs, Cue, Example, InputError, InputWarning, Normalization, Preset, Span, plain_values
 from seasign.uncertainty import Interval, bootstrap, compare_runs
 

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from seasign.metrics import (
-    NANOSECOND,
     Counts,
     Evaluation,
     RetrievalScores,
@@ -23,6 +22,7 @@ from seasign.metrics import (
 )
 from seasign.metrics.spotting import POOLED, PresenceScores, evaluate_presence, pool_presence
 from seasign.metrics.translation import Counted
+from seasign.spans import NANOSECOND
 from seasign.types import Cue, InputError, InputWarning, Span, plain_values
 
 BLOCK = 4_000_000  # weights of queries that are looked at together

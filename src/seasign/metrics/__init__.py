@@ -1,6 +1,6 @@
 """How good is it? Metrics take reference, estimate, and give numbers; docs/metrics.md says what each one means."""
 
-from seasign.metrics.counts import NANOSECOND, Found
+from seasign.metrics.counts import Found
 from seasign.metrics.retrieval import (
     AT,
     Direction,
@@ -36,6 +36,7 @@ from seasign.metrics.subtitles import (
     pair_cues,
     prepare_cues,
 )
+from seasign.spans import NANOSECOND
 
 __all__ = [
     "AT",

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-NANOSECOND = 1e-9  # forgiven where an overlap in seconds is compared with its threshold
-
 
 @dataclass(frozen=True)
 class Found:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 import numpy as np
 
 from seasign.glosses import Lemmatizer, Synonyms, Words, identity, mean_the_same, name_of, words_of
-from seasign.metrics.counts import NANOSECOND
+from seasign.spans import NANOSECOND
 from seasign.types import InputError, Sign
 
 OVERLAPS = (0.1, 0.25, 0.5, 0.75, 0.9)  # temporal IoU from which a sign counts as found

@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float, Int
 
-from seasign.metrics.counts import NANOSECOND, Found, pair_ranges
+from seasign.metrics.counts import Found, pair_ranges
+from seasign.spans import NANOSECOND
 from seasign.types import Span
 
 FRAME = 1 / 25  # seconds: boundaries are published as found within frames at 25 fps

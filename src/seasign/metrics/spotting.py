@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
-from seasign.metrics.counts import NANOSECOND
-from seasign.posterior import iou
+from seasign.spans import NANOSECOND, iou
 from seasign.spotting import Found, Spot
 from seasign.types import InputError, Span, plain_values
 

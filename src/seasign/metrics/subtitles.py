@@ -15,9 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from seasign.alignment import join_neighbours, shift
 from seasign.legality import NOT_SIGNED
-from seasign.metrics.counts import NANOSECOND, Found, pair_ranges, percent
+from seasign.metrics.counts import Found, pair_ranges, percent
+from seasign.spans import NANOSECOND, join_neighbours, shift
 from seasign.types import Cue, InputError, InputWarning, plain_values
 
 # --- Raw counts and what follows from them --------------------------------------------------------------------------

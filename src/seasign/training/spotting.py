@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from seasign import checkpoints
-from seasign.calibration import fit_weights
+from seasign.confidence import fit_weights
 from seasign.corpora import wslp
 from seasign.corpora.clips import Clip, divide_named
 from seasign.corpora.recordings import Part, divide
@@ -34,7 +34,8 @@ from seasign.models.pose_descriptor import PoseDescriptor
 from seasign.models.spotter import TEMPERATURE, Seen, Shape, Spotter, pad
 from seasign.models.spotter_inputs import Inputs, PoseSpotter, look, places
 from seasign.segmentation import find_sign
-from seasign.spotting import RIDGE, Spot, iou, rank
+from seasign.spans import iou
+from seasign.spotting import RIDGE, Spot, rank
 from seasign.training import augmentation
 from seasign.training.concatenation import Joining, concatenate
 from seasign.training.lexicon import leave_out, read_clips

@@ -24,7 +24,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -315,7 +315,7 @@ def main(data: Path, runs: Path, seeds: int) -> None:
                 "ours, nothing learned": lambda: PoseSpotter(untrained(), Inputs(Fraction(12)), (0.0, 1.0)),
             }
             if (data / "traduttore_asl").exists():
-                rows |= dict.fromkeys((LOOKS, READS), lambda: signclip(data, runs, seed))  # noqa: B023
+                rows |= dict.fromkeys((LOOKS, READS), partial(signclip, data, runs, seed))
         for row, make in rows.items():
             if f"{row}, {seed}" not in results:
                 held_out, least = HELD_OUT[seed % len(HELD_OUT)], int(row != READS)

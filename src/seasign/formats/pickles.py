@@ -90,7 +90,7 @@ def _build(unpickler: Any) -> None:
     """Give an array its numbers, or a kind the order of its bytes: nothing else has a state."""
     state, built = unpickler.stack.pop(), unpickler.stack[-1]
     if isinstance(built, _Kind):
-        built.__init__(f"{state[1]}{built.name.lstrip('<>|=')}")  # type: ignore[misc]
+        built.name = _Kind(f"{state[1]}{built.name.lstrip('<>|=')}").name
     elif isinstance(built, np.ndarray):
         _version, shape, kind, fortran, raw = state
         made = _array(raw, kind, shape, "F" if fortran else "C")

@@ -36,7 +36,8 @@ def _read_head(file: Path, table: Float[Tensor, "pieces width"]) -> Float[Tensor
     """The last map of an mT5 in a file; where it brings none, the table of pieces is it."""
     if file.suffix == ".safetensors":
         with safe_open(file, "pt") as tensors:
-            head = tensors.get_tensor("lm_head.weight") if "lm_head.weight" in tensors.keys() else table  # noqa: SIM118
+            names = tensors.keys()
+            head = tensors.get_tensor("lm_head.weight") if "lm_head.weight" in names else table
     else:
         head = torch.load(file, map_location="cpu", weights_only=True, mmap=True).get("lm_head.weight", table)
     return head.detach().clone()

@@ -240,8 +240,8 @@ def _part() -> None:
     Wrapped models hold the process group too. One that was the last to hold it would wait, with the GIL held, for a
     thread of gloo's that may wait for the GIL: for ever. And such a thread that outlives Python aborts the process.
     """
-    gc.collect()
     if torch.distributed.is_initialized():
+        gc.collect()
         torch.distributed.destroy_process_group()
 
 
